@@ -1,0 +1,1 @@
+"""The collector's own file and the county file."""

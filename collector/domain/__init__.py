@@ -1,0 +1,1 @@
+"""Pure. Warning lifecycle, routing, escalation."""

@@ -1,0 +1,1 @@
+"""Pure. Step machines of log, accounting and receipts."""

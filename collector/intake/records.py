@@ -1,0 +1,63 @@
+"""Pure. What the log holds: sequenced messages, the accounting of lanes, and quarantined messages."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+from edge_agent.contract.message import Lane
+
+
+class BatchKey(NamedTuple):
+    """The identity of a sequenced message: what makes delivery exactly once in effect."""
+
+    site: str
+    gateway: str
+    epoch: str
+    lane: Lane
+    seq: int
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One sequenced message as it came. offset: position in the log, counts from 1, given by the log."""
+
+    offset: int
+    key: BatchKey
+    received_ms: int
+    """Collector's clock, ms UTC."""
+    payload: bytes
+    """Exactly the MQTT payload."""
+    kind: Literal["data", "birth"] = "data"
+
+
+@dataclass(frozen=True, slots=True)
+class LaneState:
+    """What is durable of one (gateway, epoch, lane), with its counts. Sequences 1..upto and the ranges above it."""
+
+    site: str
+    gateway: str
+    epoch: str
+    lane: Lane
+    upto: int = 0
+    ranges: tuple[tuple[int, int], ...] = ()
+    """At most 32 closed ranges above upto, in order, apart from each other."""
+    low: int = 1
+    """Highest `low` the agent has told: sequences below it that are missing will never come."""
+    received: int = 0
+    duplicate: int = 0
+    lost: int = 0
+    """Sequences below low that never came."""
+    heard_ms: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Poison:
+    """A message that is no message: kept for inspection with its reason, never stops the line."""
+
+    topic: str
+    payload: bytes
+    """Cut to 64 KiB."""
+    reason: str
+    detail: str
+    received_ms: int

@@ -1,0 +1,1 @@
+"""Does I/O: log, operations database, broker, MQTT."""

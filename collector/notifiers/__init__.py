@@ -1,0 +1,1 @@
+"""Does I/O: ways to tell a person, one file each."""

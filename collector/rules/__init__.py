@@ -1,0 +1,1 @@
+"""Pure. Rule expressions, window functions, detectors - one file each."""

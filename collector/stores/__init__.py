@@ -1,0 +1,1 @@
+"""Does I/O: time-series stores, one file each."""

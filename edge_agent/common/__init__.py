@@ -1,0 +1,1 @@
+"""Small things that agent and collector share: problems for people, located YAML, clocks, hazards."""

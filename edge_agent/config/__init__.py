@@ -1,0 +1,1 @@
+"""Site files and profiles: load, check, merge, resolve."""

@@ -1,0 +1,1 @@
+"""Pure. What crosses the wire, shared by agent and collector; needs nothing but msgspec."""

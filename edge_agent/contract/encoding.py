@@ -1,0 +1,269 @@
+"""Pure. Messages to bytes and back: JSON, zlib when shorter; everything from a wire is bounded before it is parsed.
+
+First byte `{` is JSON, anything else must be one zlib stream. Raises `Malformed` with a stable reason; never anything else.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import struct
+import zlib
+from collections.abc import Iterator
+from typing import Any, TypeVar
+
+import msgspec
+
+from edge_agent.contract import message as m
+
+MAX_UNPACKED = 1 << 20
+"""A message may hold at most 1 MiB when unpacked."""
+MAX_SERIES = 20_000
+MAX_READINGS = 200_000
+MAX_TEXT = 4096
+MAX_SEQUENCE = (1 << 53) - 1
+"""Beyond it JSON numbers are no longer exact everywhere."""
+MIN_TIME_MS = 946_684_800_000
+"""2000-01-01."""
+MAX_TIME_MS = 4_102_444_800_000
+"""2100-01-01."""
+
+T = TypeVar("T")
+
+
+class Malformed(Exception):
+    """Bytes that are no message of version 1. reason: `too-large`, `not-decodable`, `version`, `shape`, `range`."""
+
+    def __init__(self, reason: str, detail: str) -> None:
+        super().__init__(f"{reason}: {detail}")
+        self.reason = reason
+        self.detail = detail
+
+
+_encoder = msgspec.json.Encoder()
+_sequenced = msgspec.json.Decoder(m.Sequenced)
+_receipt = msgspec.json.Decoder(m.Receipt)
+_status = msgspec.json.Decoder(m.Status)
+_time = msgspec.json.Decoder(m.TimeMessage)
+_command = msgspec.json.Decoder(m.Command)
+_reply = msgspec.json.Decoder(m.Reply)
+_body = msgspec.json.Decoder(m.Body)
+_birth_body = msgspec.json.Decoder(m.BirthBody)
+
+
+def pack(raw: bytes) -> bytes:
+    """The bytes to send for JSON `raw`: compressed when that is shorter."""
+    packed = zlib.compress(raw, 6)
+    return packed if len(packed) < len(raw) else raw
+
+
+def unpack(payload: bytes) -> bytes:
+    """The JSON inside `payload`. Never unpacks more than MAX_UNPACKED; refuses truncated streams and bytes behind the end."""
+    if not payload:
+        raise Malformed("not-decodable", "empty")
+    if payload[:1] == b"{":
+        if len(payload) > MAX_UNPACKED:
+            raise Malformed("too-large", f"{len(payload)} bytes")
+        return payload
+    stream = zlib.decompressobj()
+    try:
+        raw = stream.decompress(payload, MAX_UNPACKED + 1)
+    except zlib.error as error:
+        raise Malformed("not-decodable", f"zlib: {error}") from None
+    if len(raw) > MAX_UNPACKED:
+        raise Malformed("too-large", f"more than {MAX_UNPACKED} bytes unpacked")
+    if not stream.eof:
+        raise Malformed("not-decodable", "truncated zlib stream")
+    if stream.unused_data:
+        raise Malformed("not-decodable", "bytes behind the zlib stream")
+    return raw
+
+
+def encode(message: msgspec.Struct) -> bytes:
+    """The bytes of any message of this contract."""
+    return pack(_encoder.encode(message))
+
+
+def encode_body(body: m.Body) -> bytes:
+    """A data message's body, encoded once, for `DataFrame.d`. Raises ValueError for NaN or an infinity, which are no values."""
+    for block in body.blocks:
+        for column in block.c:
+            for value in column.v:
+                if isinstance(value, float) and not math.isfinite(value):
+                    raise ValueError(f"series {column.i}: {value} is no value")
+    return _encoder.encode(body)
+
+
+def encode_birth_body(body: m.BirthBody) -> tuple[bytes, str]:
+    """A birth's body and its hash."""
+    raw = _encoder.encode(body)
+    return raw, birth_hash(raw)
+
+
+def birth_hash(raw: bytes) -> str:
+    """The name of a birth: 64 bits of BLAKE2b over its encoded body, in hex."""
+    return hashlib.blake2b(raw, digest_size=8).hexdigest()
+
+
+def decode_body(raw: bytes) -> m.Body:
+    """The body that `encode_body` made. Raises Malformed."""
+    return _decode(_body, raw)
+
+
+def decode_birth_body(raw: bytes) -> m.BirthBody:
+    """The body that `encode_birth_body` made. Raises Malformed."""
+    body = _decode(_birth_body, raw)
+    if len(body.series) > MAX_SERIES:
+        raise Malformed("too-large", f"{len(body.series)} series")
+    return body
+
+
+def _decode(decoder: msgspec.json.Decoder[T], raw: bytes) -> T:
+    try:
+        return decoder.decode(raw)
+    except msgspec.ValidationError as error:
+        raise Malformed("shape", str(error)) from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, ValueError) as error:
+        raise Malformed("not-decodable", str(error)) from None
+
+
+def _checked(decoder: msgspec.json.Decoder[Any], payload: bytes) -> Any:
+    decoded = _decode(decoder, unpack(payload))
+    if decoded.v != m.VERSION:
+        raise Malformed("version", f"{decoded.v}")
+    return decoded
+
+
+def decode_sequenced(payload: bytes) -> m.Data | m.Birth:
+    """A message of topic `data` or `birth`, checked in every bound of the contract. Raises Malformed."""
+    decoded = _checked(_sequenced, payload)
+    _check_header(decoded)
+    if isinstance(decoded, m.Data):
+        _check_body(decoded.d)
+    elif birth_hash(bytes(decoded.body)) != decoded.h:
+        raise Malformed("shape", "the birth's hash is not that of its body")
+    else:
+        decode_birth_body(bytes(decoded.body))
+    return decoded  # type: ignore[no-any-return]
+
+
+def decode_receipt(payload: bytes) -> m.Receipt:
+    """Raises Malformed; ranges must be in order, apart, above `upto`."""
+    receipt: m.Receipt = _checked(_receipt, payload)
+    for lane in receipt.lanes:
+        below = lane.upto
+        if not 0 <= lane.upto <= MAX_SEQUENCE:
+            raise Malformed("range", f"upto {lane.upto}")
+        for first, last in lane.ranges:
+            if not below + 1 < first <= last <= MAX_SEQUENCE:
+                raise Malformed("range", f"ranges {lane.ranges} above {lane.upto}")
+            below = last
+    return receipt
+
+
+def decode_status(payload: bytes) -> m.Status:
+    """Raises Malformed."""
+    return _checked(_status, payload)  # type: ignore[no-any-return]
+
+
+def decode_time(payload: bytes) -> m.TimeAsk | m.TimeTell:
+    """Raises Malformed."""
+    decoded = _checked(_time, payload)
+    if isinstance(decoded, m.TimeTell) and not MIN_TIME_MS <= decoded.t <= MAX_TIME_MS:
+        raise Malformed("range", f"time {decoded.t}")
+    return decoded  # type: ignore[no-any-return]
+
+
+def decode_command(payload: bytes) -> m.Command:
+    """Raises Malformed."""
+    return _checked(_command, payload)  # type: ignore[no-any-return]
+
+
+def decode_reply(payload: bytes) -> m.Reply:
+    """Raises Malformed."""
+    return _checked(_reply, payload)  # type: ignore[no-any-return]
+
+
+def parse_epoch(epoch: str) -> tuple[int, str]:
+    """Start counter and random part of an epoch `{counter}-{16 hex}`. Raises Malformed."""
+    counter, _, rest = epoch.partition("-")
+    plain = counter.isascii() and counter.isdigit() and len(counter) <= 10 and (counter == "0" or counter[0] != "0")
+    if not plain or len(rest) != 16 or any(c not in "0123456789abcdef" for c in rest):
+        raise Malformed("shape", f"epoch {epoch[:40]!r}")
+    return int(counter), rest
+
+
+def _check_header(head: m.Data | m.Birth) -> None:
+    parse_epoch(head.e)
+    if not 1 <= head.s <= MAX_SEQUENCE or not 1 <= head.low <= head.s:
+        raise Malformed("range", f"sequence {head.s}, lowest held {head.low}")
+    if not MIN_TIME_MS <= head.t0 <= MAX_TIME_MS:
+        raise Malformed("range", f"t0 {head.t0}")
+    if isinstance(head, m.Birth) and head.l != m.URGENT:
+        raise Malformed("shape", "a birth outside lane u")
+
+
+def _check_body(body: m.Body) -> None:
+    readings = 0
+    for block in body.blocks:
+        instants = len(block.t)
+        if any(abs(step) > 10**12 for step in block.t):
+            raise Malformed("range", "time offset")
+        for column in block.c:
+            readings += instants
+            if len(column.v) != instants:
+                raise Malformed("shape", f"series {column.i}: {len(column.v)} values at {instants} instants")
+            if column.q and (sum(n for _, n in column.q) != instants or any(n < 1 or not 0 <= c < 128 for c, n in column.q)):
+                raise Malformed("shape", f"series {column.i}: qualities do not cover its values")
+            if not 0 <= column.i < MAX_SERIES:
+                raise Malformed("range", f"series index {column.i}")
+            for value in column.v:
+                if type(value) is str and len(value) > MAX_TEXT:
+                    raise Malformed("too-large", f"series {column.i}: text")
+    if readings > MAX_READINGS:
+        raise Malformed("too-large", f"{readings} readings")
+
+
+def times_ms(t0: int, block: m.Block) -> list[int]:
+    """The instants of a block, ms UTC."""
+    now, times = t0, []
+    for step in block.t:
+        now += step
+        times.append(now)
+    return times
+
+
+def qualities(column: m.Column) -> Iterator[int]:
+    """One quality code for each value of a column."""
+    if not column.q:
+        for _ in column.v:
+            yield 0
+    for code, count in column.q:
+        for _ in range(count):
+            yield code
+
+
+def run_lengths(codes: list[int]) -> list[tuple[int, int]]:
+    """Qualities as `Column.q` holds them: empty where all are good."""
+    runs: list[tuple[int, int]] = []
+    for code in codes:
+        if runs and runs[-1][0] == code:
+            runs[-1] = (code, runs[-1][1] + 1)
+        else:
+            runs.append((code, 1))
+    return [] if len(runs) == 1 and runs[0][0] == 0 else runs
+
+
+def shortest_float32(value: float) -> float:
+    """The shortest decimal that reads back the same float32 as `value`, which must be one. NaN and infinities pass unchanged."""
+    if not math.isfinite(value):
+        return value
+    packed = struct.pack(">f", value)
+    for digits in range(1, 10):
+        candidate = float(f"{value:.{digits}g}")
+        try:
+            if struct.pack(">f", candidate) == packed:
+                return candidate
+        except OverflowError:
+            continue
+    return value

@@ -1,0 +1,1 @@
+"""Pure. Step machines between a reading and its receipt: outbox, send window, receipts, stamping."""

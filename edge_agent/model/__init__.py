@@ -1,0 +1,1 @@
+"""Pure. Resolved points, scaling, reading plan, poll schedule, device health."""
