@@ -1,0 +1,214 @@
+"""Pure. Words of the delivery machine: the events it is told and the actions it asks for.
+
+`Courier` (courier.py) is one step machine, `step(now_ms, event) -> list[Action]`, built of outbox, send window, receipts and
+stamping. now_ms is monotonic time of this boot; UTC enters by `ClockSet` alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+from edge_agent.contract.message import BirthBody, Lane, Receipt
+from edge_agent.model.reading import Happening, Reading
+
+
+class Key(NamedTuple):
+    """One batch of this gateway."""
+
+    epoch: str
+    lane: Lane
+    seq: int
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """One sequenced message at rest. Exactly what is needed to send it in this or any later boot."""
+
+    key: Key
+    kind: Literal["data", "birth"]
+    birth: str
+    """Hash of the birth it refers to (a birth: its own)."""
+    body: bytes
+    """Encoded `Body` or `BirthBody`; offsets count from t0."""
+    readings: int
+    boot: str
+    mono_ms: int
+    """Monotonic time of boot `boot` that t0 stands for, until the batch is stamped."""
+    t0: int | None = None
+    """ms UTC; given once, never changed. None: from before the clock was known."""
+    clock_source: str = ""
+    clock_bound_ms: int = 0
+
+
+# --- events ----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """First event. epoch is new and already durable. stored: what the outbox file holds, oldest first (bodies included)."""
+
+    epoch: str
+    boot: str
+    birth: BirthBody
+    stored: Sequence[Stored] = ()
+    set_aside: str = ""
+    """Not empty: the outbox file was damaged and set aside under this name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """Readings from a bus."""
+
+    readings: Sequence[Reading]
+
+
+@dataclass(frozen=True, slots=True)
+class Happened:
+    """Events of the agent."""
+
+    events: Sequence[Happening]
+
+
+@dataclass(frozen=True, slots=True)
+class NewBirth:
+    """The configuration changed: batches from now on refer to this birth."""
+
+    birth: BirthBody
+
+
+@dataclass(frozen=True, slots=True)
+class Connected:
+    """The MQTT session is up and subscribed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Disconnected:
+    """The MQTT session is gone."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReceiptCame:
+    """The collector's word."""
+
+    receipt: Receipt
+
+
+@dataclass(frozen=True, slots=True)
+class ClockSet:
+    """UTC is utc_ms at monotonic mono_ms, from this source, within +- bound_ms. Also told again after a step."""
+
+    mono_ms: int
+    utc_ms: int
+    source: str
+    bound_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """The write with this token is durable."""
+
+    token: int
+
+
+@dataclass(frozen=True, slots=True)
+class WriteFailed:
+    """The write with this token failed: nothing of it may be believed durable."""
+
+    token: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """Bodies that were asked for by Fetch. Missing ones could not be read (damaged)."""
+
+    stored: Sequence[Stored]
+    missing: Sequence[Key] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """The time asked for by WakeAt has come (or any other time: always harmless)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """Clean shutdown: close open batches, write everything that has no receipt."""
+
+
+Event = (
+    Start | Taken | Happened | NewBirth | Connected | Disconnected | ReceiptCame | ClockSet | Written | WriteFailed
+    | Fetched | Tick | Stop
+)  # fmt: skip
+
+
+# --- actions ---------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    """One durable write (one transaction, one fsync): add these, forget those. At most one is under way at a time."""
+
+    token: int
+    add: Sequence[Stored]
+    forget: Sequence[Key]
+
+
+@dataclass(frozen=True, slots=True)
+class Fetch:
+    """Read these bodies back from the outbox file."""
+
+    keys: Sequence[Key]
+
+
+@dataclass(frozen=True, slots=True)
+class Publish:
+    """Send one sequenced message on `data`; a birth also retained on `birth` when retained is True."""
+
+    key: Key
+    payload: bytes
+    retained_birth: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class WakeAt:
+    """Send Tick at this monotonic time; a later one replaces an earlier one."""
+
+    mono_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """Something for the log and for `status`: a stable id and words."""
+
+    id: str
+    text: str
+
+
+Action = Write | Fetch | Publish | WakeAt | Report
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """What `edge-agent status` shows of delivery."""
+
+    taken: int
+    """Readings taken since start."""
+    delivered: int
+    """Readings whose receipt came since start."""
+    depth: int
+    """Batches without receipt."""
+    depth_readings: int
+    depth_bytes: int
+    on_disk: int
+    """Batches of these that are on disk."""
+    oldest_ms: int | None
+    """Age of the oldest one, ms; None where unknown or empty."""
+    dropped: int
+    unstamped: int
+    epoch: str
+    connected: bool
+    disk: str = ""
+    """Not empty: why the outbox works from memory at present."""

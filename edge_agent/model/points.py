@@ -1,0 +1,178 @@
+"""Pure. What a site file and its profiles resolve to: buses, devices, points - everything a running agent needs, nothing else.
+
+`config/` makes these from YAML; `model/`, `protocols/` and `bus.py` read them. No pydantic beyond `config/`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from edge_agent.contract.message import Lane, Limits, Text
+
+Table = Literal["coil", "discrete", "holding", "input"]
+"""Modbus tables: functions 1, 2, 3, 4."""
+RawType = Literal["bool", "u16", "s16", "u32", "s32", "u64", "s64", "f32", "f64", "bcd16", "bcd32"]
+WordOrder = Literal["ABCD", "CDAB", "BADC", "DCBA"]
+"""Wire bytes of a value, A the most significant; for 64 bits the same pattern over words and bytes."""
+Framing = Literal["rtu", "tcp", "rtu-over-tcp"]
+
+REGISTERS_OF: dict[str, int] = {
+    "bool": 1, "u16": 1, "s16": 1, "bcd16": 1, "u32": 2, "s32": 2, "f32": 2, "bcd32": 2, "u64": 4, "s64": 4, "f64": 4,
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """One point of one device, resolved. value = (raw & mask >> shift, as type) * scale + offset."""
+
+    series: int
+    """Index in the birth's series table; unique within the gateway."""
+    device: str
+    id: str
+    table: Table
+    address: int
+    """Wire address, counts from 0."""
+    type: RawType
+    order: WordOrder = "ABCD"
+    scale: float = 1.0
+    offset: float = 0.0
+    decimals: int | None = None
+    """Decimals of an integer raw value after scaling; None: as many as scale and offset have."""
+    mask: int | None = None
+    """Bits of the raw word(s) that belong to the point; the value is shifted down to the mask's lowest bit."""
+    sentinels: tuple[int, ...] = ()
+    """Raw words (as one unsigned number) that mean "no value"."""
+    unit: str = ""
+    role: str = ""
+    kind: Literal["number", "counter", "bool", "code", "bits"] = "number"
+    period_ms: int = 1000
+    lane: Lane = "n"
+    limits: Limits = Limits()
+    """range_low and range_high are what the instrument can measure: outside, the value is uncertain (range)."""
+    group: str = ""
+    """Points of one group must be read in one request."""
+    name: Text | None = None
+    texts: dict[str, Text] = field(default_factory=dict)
+    signs: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def span(self) -> int:
+        """Registers or bits it takes."""
+        return REGISTERS_OF[self.type]
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """One Modbus device of a bus, resolved."""
+
+    id: str
+    unit: int
+    """Modbus unit address: 1-247; 0-255 over TCP."""
+    points: tuple[Point, ...]
+    profile: str = ""
+    profile_version: str = ""
+    timeout_ms: int = 1000
+    pause_ms: int = 0
+    """Silence the device needs before each request, beside the protocol's own."""
+    max_registers: int = 125
+    max_bits: int = 2000
+    retries: int = 1
+    turnaround_ms: int = 20
+    """Default until measured."""
+    holes: tuple[tuple[Table, int, int], ...] = ()
+    """Forbidden address ranges (table, first, last) that no request may touch."""
+    gaps: bool = True
+    """False: only registers of points may be read, never those between them."""
+    name: Text | None = None
+    nameplate: dict[str, float | int | bool | str] = field(default_factory=dict)
+    part_of: str = ""
+    fed_by: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Serial:
+    """How a serial bus is reached: `port` is a device path or a pyserial URL (`rfc2217://host:port`, `socket://...`)."""
+
+    port: str
+    baudrate: int = 9600
+    parity: Literal["N", "E", "O"] = "N"
+    stopbits: Literal[1, 2] = 1
+    bytesize: Literal[7, 8] = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Tcp:
+    """How a TCP bus is reached."""
+
+    host: str
+    port: int = 502
+    connect_timeout_ms: int = 3000
+
+
+@dataclass(frozen=True, slots=True)
+class Bus:
+    """One bus: what it is reached by, how frames look, who is on it."""
+
+    id: str
+    link: Serial | Tcp
+    framing: Framing
+    devices: tuple[Device, ...]
+    probe_budget: float = 0.02
+    """Share of bus time for devices that do not answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tls:
+    """Files of the MQTT link's TLS."""
+
+    ca: str = ""
+    cert: str = ""
+    key: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Broker:
+    """Where the agent publishes."""
+
+    host: str
+    port: int = 1883
+    version: Literal["5", "3.1.1"] = "5"
+    username: str = ""
+    password_file: str = ""
+    tls: Tls | None = None
+    keepalive_s: int = 60
+    root: str = "waterworks"
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """How readings are batched, kept and sent."""
+
+    batch_ms: int = 5000
+    """A normal batch is closed this long after its first reading."""
+    batch_readings: int = 1000
+    """... or when it holds this many."""
+    window_ms: int = 10_000
+    """Durability window: what is without receipt after it is on disk."""
+    in_flight: int = 32
+    """Batches sent and not yet receipted."""
+    resend_ms: int = 10_000
+    """Without a receipt for this long, sent again; doubles up to 16 times this."""
+    max_bytes: int = 256 << 20
+    max_age_ms: int = 30 * 86_400_000
+    receipt_hold_ms: int = 1000
+    newest_first: bool = False
+    confirm: Literal["receipt", "puback"] = "receipt"
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """Everything a running agent needs to know. Points of all buses have distinct `series`, 0.. in order."""
+
+    site: str
+    gateway: str
+    brokers: tuple[Broker, ...]
+    buses: tuple[Bus, ...]
+    delivery: Delivery = Delivery()
+    name: Text | None = None
