@@ -17,6 +17,8 @@ WordOrder = Literal["ABCD", "CDAB", "BADC", "DCBA"]
 """Wire bytes of a value, A the most significant; for 64 bits the same pattern over words and bytes."""
 Framing = Literal["rtu", "tcp", "rtu-over-tcp"]
 
+NO_LIMITS = Limits()
+
 REGISTERS_OF: dict[str, int] = {
     "bool": 1, "u16": 1, "s16": 1, "bcd16": 1, "u32": 2, "s32": 2, "f32": 2, "bcd32": 2, "u64": 4, "s64": 4, "f64": 4,
 }  # fmt: skip
@@ -48,7 +50,7 @@ class Point:
     kind: Literal["number", "counter", "bool", "code", "bits"] = "number"
     period_ms: int = 1000
     lane: Lane = "n"
-    limits: Limits = Limits()
+    limits: Limits = NO_LIMITS
     """range_low and range_high are what the instrument can measure: outside, the value is uncertain (range)."""
     group: str = ""
     """Points of one group must be read in one request."""
