@@ -37,7 +37,6 @@ unit: $(READY)
 	$(BIN)/python -m pytest -q -m "not mosquitto and not influxdb and not chromium and not systemd and not programs and not long"
 
 test: $(READY) assets servers lint ## everything that matters, with servers, browser and the demo
-	$(BIN)/python -m tests.run --groups
 	$(BIN)/python -m pytest -q -m "not long"
 
 long: $(READY) assets servers ## fuzzing, the long simulator and chaos runs
