@@ -1,0 +1,145 @@
+"""Does I/O: the embedded broker, a program of its own: `python -m collector.io.embedded_broker`, started by `broker_process`.
+
+Settings come as one line of JSON on standard input, so that no secret stands on a command line. It prints `ready PORT` when it
+listens, and ends when standard input ends: it never outlives its parent. amqtt 0.12.1 speaks MQTT 3.1.1, keeps everything in
+memory, and neither queues nor redelivers; receipts make that good (DESIGN.md section 3).
+
+What `CarefulBroker` mends of amqtt 0.12.1 is said at each method.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+import sys
+from asyncio import StreamReader, StreamWriter
+from typing import Any
+
+import msgspec
+from amqtt.adapters import ReaderAdapter, StreamReaderAdapter, StreamWriterAdapter, WriterAdapter
+from amqtt.broker import Broker
+from amqtt.contexts import Action
+from amqtt.errors import BrokerError, MQTTError
+from amqtt.mqtt.protocol.broker_handler import BrokerProtocolHandler
+from amqtt.session import Session
+
+from collector.io.broker_plugin import permits
+from edge_agent.contract.encoding import MAX_UNPACKED
+
+MAX_PACKET = MAX_UNPACKED + 4096
+"""Bytes. The largest message of the contract, its topic and header."""
+CONNECT_TIMEOUT_S = 10.0
+_PLUGIN = "collector.io.broker_plugin.RightsPlugin"
+EXIT_ADDRESS = 3
+"""Exit code: the address is taken or not ours."""
+
+
+class BrokerSettings(msgspec.Struct, frozen=True):
+    """What the parent tells the child. port 0: any free one."""
+
+    host: str
+    port: int
+    root: str
+    users_file: str = ""
+    collector_secret: str = ""
+    certificate: str = ""
+    key: str = ""
+
+
+class PacketTooLarge(ConnectionError):
+    """A packet says that it is larger than any message of the contract; the connection is closed."""
+
+
+class BoundedReader(StreamReaderAdapter):  # type: ignore[misc]  # amqtt ships no types
+    """Refuses to read more than MAX_PACKET at once. amqtt believes any length up to 256 MiB."""
+
+    async def read(self, n: int = -1) -> bytes:
+        """`n` bytes. Raises PacketTooLarge."""
+        if n > MAX_PACKET:
+            raise PacketTooLarge(f"{n} bytes")
+        return bytes(await super().read(n))
+
+
+class CarefulBroker(Broker):  # type: ignore[misc]  # amqtt ships no types
+    """amqtt's broker with its rough edges held in."""
+
+    def __init__(self, settings: BrokerSettings) -> None:
+        listener: dict[str, Any] = {"type": "tcp", "bind": f"{settings.host}:{settings.port}", "max_connections": 2000}
+        if settings.certificate:
+            listener |= {"ssl": True, "certfile": settings.certificate, "keyfile": settings.key}
+        plugin = {"root": settings.root, "users_file": settings.users_file, "collector_secret": settings.collector_secret}
+        super().__init__({"listeners": {"default": listener}, "plugins": {_PLUGIN: plugin}})
+        self._root = settings.root
+
+    @property
+    def port(self) -> int:
+        """The port listened on."""
+        return int(self._servers["default"].instance.sockets[0].getsockname()[1])
+
+    async def stream_connected(self, reader: StreamReader, writer: StreamWriter, listener_name: str) -> None:
+        """Bounds packets, and lets the kernel notice a dead peer: amqtt never enforces keep-alive."""
+        peer: socket.socket = writer.get_extra_info("socket")
+        peer.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        for option, value in ((socket.TCP_KEEPIDLE, 30), (socket.TCP_KEEPINTVL, 10), (socket.TCP_KEEPCNT, 3)):
+            peer.setsockopt(socket.IPPROTO_TCP, option, value)
+        await self._client_connected(listener_name, BoundedReader(reader), StreamWriterAdapter(writer))
+
+    async def _initialize_client_session(
+        self, reader: ReaderAdapter, writer: WriterAdapter, remote_address: str, remote_port: int
+    ) -> tuple[BrokerProtocolHandler, Session]:
+        """A connection that says nothing is closed; amqtt waits for ever."""
+        try:
+            return await asyncio.wait_for(
+                super()._initialize_client_session(reader, writer, remote_address, remote_port), CONNECT_TIMEOUT_S
+            )
+        except TimeoutError:
+            await writer.close()
+            raise MQTTError("no CONNECT") from None
+
+    async def _topic_filtering(self, session: Session, topic: str, action: Action) -> bool:
+        """Asks the rights table without suspending: amqtt iterates over its subscriptions meanwhile."""
+        return permits(self._root, session, topic, action)
+
+    async def _publish_retained_messages_for_subscription(self, subscription: tuple[str, int], session: Session) -> None:
+        """Hands out retained messages by the session's rights, and at connect none: amqtt offers those of everybody's subscriptions."""
+        topic_filter, qos = subscription
+        if not any(one.client_id == session.client_id for one, _ in self._subscriptions.get(topic_filter, ())):
+            return
+        handler = self._get_handler(session)
+        for topic, retained in list(self._retained_messages.items()):
+            if handler and self._matches(topic, topic_filter) and permits(self._root, session, topic, Action.RECEIVE):
+                send = handler.mqtt_publish(topic, retained.data, min(qos, retained.qos or 0), retain=True)
+                self._tasks_queue.append(asyncio.ensure_future(send))
+
+
+async def serve(settings: BrokerSettings) -> int:
+    """Runs the broker until standard input ends. Returns the exit code."""
+    broker = CarefulBroker(settings)
+    try:
+        await broker.start()
+    except BrokerError as error:
+        print(f"broker: {error}", file=sys.stderr)  # noqa: T201 - its own program
+        return EXIT_ADDRESS
+    print(f"ready {broker.port}", flush=True)  # noqa: T201 - the parent waits for this line
+    await _parent_gone()
+    await broker.shutdown()
+    return 0
+
+
+async def _parent_gone() -> None:
+    parent = StreamReader()
+    await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(parent), sys.stdin)
+    await parent.read()
+
+
+def main() -> int:
+    """The program."""
+    logging.basicConfig(level=logging.ERROR, format="broker: %(message)s")
+    logging.getLogger("amqtt.plugins").setLevel(logging.WARNING)
+    settings = msgspec.json.decode(sys.stdin.readline(), type=BrokerSettings)
+    return asyncio.run(serve(settings))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
