@@ -102,7 +102,7 @@ class CarefulBroker(Broker):  # type: ignore[misc]  # amqtt ships no types
         return permits(self._root, session, topic, action)
 
     async def _publish_retained_messages_for_subscription(self, subscription: tuple[str, int], session: Session) -> None:
-        """Hands out retained messages by the session's rights, and at connect none: amqtt offers those of everybody's subscriptions."""
+        """Hands out retained messages by rights; none at connect, where amqtt offers those of everybody's subscriptions."""
         topic_filter, qos = subscription
         if not any(one.client_id == session.client_id for one, _ in self._subscriptions.get(topic_filter, ())):
             return

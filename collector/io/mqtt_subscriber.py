@@ -193,7 +193,7 @@ class PahoSubscriber:
             "BRK804",
             f"broker at {address.host}:{address.port}",
             f"No link to the broker: {what}. It is tried again; the gateways keep their data.",
-            "see that the broker runs and that mqtt.host, port, user and password_file are right (rights: `collector broker-config`).",
+            "see that the broker runs and that mqtt.host, port, user and password_file are right.",
         )
         if self._problem is None or self._problem.what != problem.what:
             _log.warning("%s", problem.what)
