@@ -24,7 +24,10 @@ class Account:
 
 
 def check_readings(
-    taken: Mapping[Key, int], stored: Mapping[Key, Sequence[tuple[int, Any]]], served: Mapping[Key, Sequence[Any]], failed: Mapping[str, int]
+    taken: Mapping[Key, int],
+    stored: Mapping[Key, Sequence[tuple[int, Any]]],
+    served: Mapping[Key, Sequence[Any]],
+    failed: Mapping[str, int],
 ) -> Account:
     """taken: readings the agent counted. stored: (time ms, value) of readings of that run with a value, in order of time.
 

@@ -138,15 +138,16 @@ class _Connection:
         self._writer.write(chunk)
 
 
-async def serve_rfc2217(line: Line, host: str, port: int) -> asyncio.Server:
+async def serve_rfc2217(line: Line, host: str, port: int, guests: set[asyncio.StreamWriter]) -> asyncio.Server:
     """Serves the line by RFC 2217, one master at a time as a terminal server does."""
-    busy: set[Any] = set()
+    busy: set[asyncio.StreamWriter] = set()
 
     async def master(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if busy:
             writer.close()
             return
         busy.add(writer)
+        guests.add(writer)
         settings = _Port(line.settings.baudrate)
         manager: Any = rfc2217.PortManager(settings, _Connection(writer))
         requests, tasks = RtuRequests(), set()
@@ -173,6 +174,7 @@ async def serve_rfc2217(line: Line, host: str, port: int) -> asyncio.Server:
             pass
         finally:
             busy.discard(writer)
+            guests.discard(writer)
             writer.close()
 
     return await asyncio.start_server(master, host, port)

@@ -8,12 +8,12 @@ import gzip
 import json
 import random
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 from examples.station_sim import instruments as inst
 from examples.station_sim.line import Line, LineSettings, PtyMaster, serve_rfc2217
-from examples.station_sim.tcp import Relay, serve_modbus_tcp
+from examples.station_sim.tcp import Guests, Relay, serve_modbus_tcp
 from examples.station_sim.water import Water
 
 METER, DRIVE, LEVEL = 1, 2, 3
@@ -53,6 +53,7 @@ class Station:
         self.ports: dict[str, str | int] = {}
         self._pty: PtyMaster | None = None
         self._servers: list[asyncio.Server] = []
+        self._guests: Guests = set()
         self._relay: Relay | None = None
 
     def _row(self) -> Mapping[str, float]:
@@ -64,9 +65,9 @@ class Station:
         self.run_dir.mkdir(parents=True, exist_ok=True)
         self._pty = PtyMaster(self.line, str(self.run_dir / f"{self.name}-rs485"))
         self._pty.start()
-        self._servers.append(await serve_rfc2217(self.line, "127.0.0.1", 0))
+        self._servers.append(await serve_rfc2217(self.line, "127.0.0.1", 0, self._guests))
         self.ports |= {"pty": self._pty.path, "rfc2217": self._servers[-1].sockets[0].getsockname()[1]}
-        self._servers.append(await serve_modbus_tcp(self.panel, "127.0.0.1", 0, now_ms))
+        self._servers.append(await serve_modbus_tcp(self.panel, "127.0.0.1", 0, now_ms, self._guests))
         self.ports["panel"] = self._servers[-1].sockets[0].getsockname()[1]
         if broker is not None:
             self._relay = Relay(broker)
@@ -112,9 +113,8 @@ class Station:
             await self._relay.cut()
         for server in self._servers:
             server.close()
+        for guest in list(self._guests):
+            guest.close()
         if self._pty is not None:
             self._pty.close()
         self.write_journal()
-
-
-Say = Callable[[str], None]

@@ -9,11 +9,17 @@ from collections.abc import Callable
 from examples.station_sim.instruments import Instrument
 from examples.station_sim.modbus import TcpRequests, answer, tcp_frame
 
+Guests = set[asyncio.StreamWriter]
+"""Connections that are open, so that a station that stops can close them."""
 
-async def serve_modbus_tcp(instrument: Instrument, host: str, port: int, now_ms: Callable[[], int]) -> asyncio.Server:
+
+async def serve_modbus_tcp(
+    instrument: Instrument, host: str, port: int, now_ms: Callable[[], int], guests: Guests
+) -> asyncio.Server:
     """Serves one instrument on Modbus TCP."""
 
     async def client(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        guests.add(writer)
         requests = TcpRequests()
         try:
             while chunk := await reader.read(4096):
@@ -27,6 +33,7 @@ async def serve_modbus_tcp(instrument: Instrument, host: str, port: int, now_ms:
         except (ConnectionError, ValueError):
             pass
         finally:
+            guests.discard(writer)
             writer.close()
 
     return await asyncio.start_server(client, host, port)
