@@ -6,6 +6,7 @@ merged configuration still points at the file that said it.
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -54,8 +55,8 @@ class Located:
 
     @property
     def text(self) -> str:
-        """The scalar if it is a text, else empty."""
-        return self.value if isinstance(self.value, str) else ""
+        """The scalar if it is a text, else empty; full-width characters folded as in ids."""
+        return unicodedata.normalize("NFKC", self.value).strip() if isinstance(self.value, str) else ""
 
     def child(self, key: Key) -> Located | None:
         """The value of a key or index; None where there is none."""

@@ -1,0 +1,70 @@
+"""Does I/O: `edge-agent check` - reads the site file and everything it names, opens no port, changes nothing."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import typer
+
+from edge_agent.cli.output import AsJson, ProfileDirs, SiteFile, say, say_json, table, talk
+
+if TYPE_CHECKING:
+    from edge_agent.config.load import LoadedSite
+    from edge_agent.model.points import Device
+
+
+def register(app: typer.Typer) -> None:
+    """Adds `check`."""
+
+    @app.command(epilog="Example: edge-agent check /etc/edge-agent/site.yaml")
+    def check(site: SiteFile, profiles: ProfileDirs = None, as_json: AsJson = False) -> None:
+        """Check a site file and the profiles it uses; every problem at once, each with its line and the mend."""
+        from edge_agent.config.load import load_site
+
+        loaded = load_site(site, profiles)
+        if as_json:
+            say_json("check/1", _summary(loaded))
+            return
+        say(_text(loaded))
+        for warning in loaded.warnings:
+            talk("\n" + warning.text())
+        talk(f"\nNext: edge-agent read {site}")
+
+
+def _summary(loaded: LoadedSite) -> dict[str, object]:
+    site = loaded.site
+    return {
+        "site": site.site,
+        "gateway": site.gateway,
+        "buses": [
+            {
+                "id": bus.id,
+                "devices": [
+                    {"id": d.id, "unit": d.unit, "profile": d.profile, "points": len(d.points), "periods_ms": _periods(d)}
+                    for d in bus.devices
+                ],
+            }
+            for bus in site.buses
+        ],
+        "points": sum(len(device.points) for bus in site.buses for device in bus.devices),
+        "warnings": [warning.as_dict() for warning in loaded.warnings],
+    }
+
+
+def _text(loaded: LoadedSite) -> str:
+    rows = [
+        (bus.id, device.id, str(device.unit), device.profile or "-", str(len(device.points)), _spoken(_periods(device)))
+        for bus in loaded.site.buses
+        for device in bus.devices
+    ]
+    points = sum(int(row[4]) for row in rows)
+    title = f"{loaded.site.site}/{loaded.site.gateway}: {len(loaded.site.buses)} buses, {len(rows)} devices, {points} points. No problems."
+    return title + "\n\n" + table(("bus", "device", "unit", "profile", "points", "periods"), rows)
+
+
+def _periods(device: Device) -> list[int]:
+    return sorted({point.period_ms for point in device.points})
+
+
+def _spoken(periods_ms: list[int]) -> str:
+    return ", ".join(f"{ms / 1000:g} s" for ms in periods_ms)

@@ -1,0 +1,113 @@
+"""Pure. Values as people write them in configuration files: ids, durations, sizes, units, roles, texts in two languages.
+
+Full-width characters are folded to plain ones (NFKC) before anything is judged.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from typing import Annotated
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+
+from edge_agent.common.located_model import Refused, choices, closest
+from edge_agent.contract.message import Text
+from edge_agent.contract.roles import ROLES
+from edge_agent.contract.topics import is_id
+from edge_agent.contract.units import UNITS
+
+_DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*(ms|s|min|h|d)")
+_MS_OF = {"ms": 1, "s": 1000, "min": 60_000, "h": 3_600_000, "d": 86_400_000}
+_SIZE = re.compile(r"([0-9]+)\s*(B|KiB|MiB|GiB)")
+_BYTES_OF = {"B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
+_UNIT_SPELLINGS = str.maketrans({"μ": "u", "Ω": "Ohm", "℃": "degC"})
+
+
+class FileModel(BaseModel):
+    """What every part of a configuration file is: strict, frozen, without unknown keys."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+
+class Bilingual(FileModel):
+    """One text in both languages."""
+
+    zh: str = Field(min_length=1, max_length=120)
+    en: str = Field(min_length=1, max_length=120)
+
+    def resolved(self) -> Text:
+        """As it goes into a birth."""
+        return Text(self.zh, self.en)
+
+
+def text_of(pair: Bilingual | None) -> Text | None:
+    """The text of an optional pair."""
+    return pair.resolved() if pair is not None else None
+
+
+def _folded(value: object) -> object:
+    return unicodedata.normalize("NFKC", value).strip() if isinstance(value, str) else value
+
+
+def _id(value: str) -> str:
+    if is_id(value):
+        return value
+    bare = re.sub(r"[^a-z0-9-]+", "-", value.lower()).strip("-")[:32].rstrip("-")
+    do = f"write `{bare}`." if is_id(bare) else "write a short name such as `pump-1`."
+    raise Refused(
+        "CFG017", f"`{value}` cannot be an id: small letters a-z, digits and hyphens, at most 32, not a hyphen first.", do
+    )
+
+
+def _duration_ms(value: object) -> object:
+    folded = _folded(value)
+    if isinstance(folded, str) and (match := _DURATION.fullmatch(folded)):
+        return round(float(match[1]) * _MS_OF[match[2]])
+    example = f"`{value} s`" if isinstance(value, int | float) and not isinstance(value, bool) else "`5 s`"
+    raise Refused(
+        "CFG018", f"`{value}` is no duration: a number and its unit (ms, s, min, h, d) are needed.", f"write for example {example}."
+    )
+
+
+def _size_bytes(value: object) -> object:
+    folded = _folded(value)
+    if isinstance(folded, str) and (match := _SIZE.fullmatch(folded)):
+        return int(match[1]) * _BYTES_OF[match[2]]
+    raise Refused(
+        "CFG018",
+        f"`{value}` is no size: a whole number and its unit (B, KiB, MiB, GiB) are needed.",
+        "write for example `256 MiB`.",
+    )
+
+
+def _unit(value: str) -> str:
+    name = value.translate(_UNIT_SPELLINGS).replace("°C", "degC")
+    if name in UNITS:
+        return name
+    near = closest(name, list(UNITS)) or next((u for u in UNITS if u.lower() == name.lower()), "")
+    do = f"write `{near}`." if near else f"write one of {choices(sorted(UNITS), 80)}."
+    raise Refused("CFG022", f"The unit `{value}` is not in the list of units.", do)
+
+
+def _role(value: str) -> str:
+    if not value or value in ROLES:
+        return value
+    near = closest(value, list(ROLES))
+    family = sorted(role for role in ROLES if role.split(".")[0] == value.split(".", maxsplit=1)[0])
+    do = f"write `{near}`." if near else f"write one of {choices(family or sorted({r.split('.')[0] + '.*' for r in ROLES}), 40)}."
+    raise Refused("CFG023", f"The role `{value}` is not in the list of roles.", do)
+
+
+Id = Annotated[str, BeforeValidator(_folded), AfterValidator(_id)]
+"""An id of a site, gateway, bus, device, equipment or point."""
+DurationMs = Annotated[int, BeforeValidator(_duration_ms)]
+"""Written `500 ms`, `5 s`, `30 min`, `2 h`, `7 d`; ms inside."""
+SizeBytes = Annotated[int, BeforeValidator(_size_bytes)]
+"""Written `256 MiB`; bytes inside."""
+UnitName = Annotated[str, BeforeValidator(_folded), AfterValidator(_unit)]
+"""One of contract/units.py."""
+RoleName = Annotated[str, BeforeValidator(_folded), AfterValidator(_role)]
+"""One of contract/roles.py, or empty."""
+FoldedText = Annotated[str, BeforeValidator(_folded)]
+"""A text whose full-width characters are folded."""

@@ -1,0 +1,163 @@
+"""Pure. The site file: what a gateway talks to and where it delivers (docs/site-file.md explains every key)."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BeforeValidator, Field, model_validator
+
+from edge_agent.common.located_model import Refused
+from edge_agent.config.profile_file import Nameplate, PeriodMs, RequestsFile
+from edge_agent.config.quantities import Bilingual, DurationMs, FileModel, FoldedText, Id, SizeBytes
+from edge_agent.contract.topics import DEFAULT_ROOT, ID_PATTERN
+from edge_agent.model.points import Framing
+
+Host = Annotated[FoldedText, Field(min_length=1, max_length=253, pattern=r"^[A-Za-z0-9._:\-\[\]%]+$")]
+Port = Annotated[int, Field(ge=1, le=65535)]
+MqttVersion = Annotated[Literal["5", "3.1.1"], BeforeValidator(lambda value: "5" if value == 5 else value)]
+KeepaliveMs = Annotated[DurationMs, Field(ge=5000, le=1_200_000)]
+
+
+class TlsFile(FileModel):
+    """Files of the MQTT link's TLS. Relative paths count from the site file."""
+
+    ca: str = ""
+    cert: str = ""
+    key: str = ""
+
+    @model_validator(mode="after")
+    def _paired(self) -> Self:
+        if bool(self.cert) != bool(self.key):
+            missing = "key" if self.cert else "cert"
+            raise Refused("CFG006", f"`cert` and `key` belong together; `{missing}` is missing.", f"add `{missing}: ...` here.")
+        return self
+
+
+class BrokerFile(FileModel):
+    """One broker. What is left out is taken from `mqtt`."""
+
+    host: Host
+    port: Port | None = None
+    version: MqttVersion | None = None
+    username: str | None = None
+    password_file: str | None = None
+    tls: TlsFile | None = None
+    keepalive: KeepaliveMs | None = None
+
+
+class MqttFile(FileModel):
+    """Where readings are published: brokers in the order in which they are tried."""
+
+    brokers: Annotated[list[BrokerFile], Field(min_length=1, max_length=8)]
+    root: Annotated[FoldedText, Field(pattern=rf"^{ID_PATTERN}(/{ID_PATTERN}){{0,3}}$")] = DEFAULT_ROOT
+    version: MqttVersion = "5"
+    username: str = ""
+    password_file: str = ""
+    tls: TlsFile | None = None
+    keepalive: KeepaliveMs = 60_000
+
+
+class DeliveryFile(FileModel):
+    """How readings are batched, kept and sent."""
+
+    batch: Annotated[DurationMs, Field(ge=100, le=600_000)] = 5000
+    batch_readings: Annotated[int, Field(ge=1, le=10_000)] = 1000
+    window: Annotated[DurationMs, Field(ge=500, le=600_000)] = 10_000
+    in_flight: Annotated[int, Field(ge=1, le=1000)] = 32
+    resend: Annotated[DurationMs, Field(ge=1000, le=600_000)] = 10_000
+    max_bytes: Annotated[SizeBytes, Field(ge=1 << 20, le=1 << 40)] = 256 << 20
+    max_age: Annotated[DurationMs, Field(ge=60_000, le=3650 * 86_400_000)] = 30 * 86_400_000
+    receipt_hold: Annotated[DurationMs, Field(ge=0, le=60_000)] = 1000
+    newest_first: bool = False
+    confirm: Literal["receipt", "puback"] = "receipt"
+
+
+class SerialFile(FileModel):
+    """A serial line: `port` is a device path, `url` a pyserial URL."""
+
+    port: Annotated[str, Field(min_length=1, max_length=200)] | None = None
+    url: Annotated[str, Field(pattern=r"^[a-z0-9]+://.{1,200}$")] | None = None
+    baudrate: Annotated[int, Field(ge=300, le=1_000_000)] = 9600
+    parity: Literal["N", "E", "O"] = "N"
+    stopbits: Literal[1, 2] = 1
+    bytesize: Literal[7, 8] = 8
+
+    @model_validator(mode="after")
+    def _one_address(self) -> Self:
+        if (self.port is None) == (self.url is None):
+            raise Refused(
+                "CFG027", "A serial line needs either `port` or `url`.", "write `port: /dev/ttyUSB0` or `url: rfc2217://host:port`."
+            )
+        return self
+
+
+class TcpFile(FileModel):
+    """A Modbus TCP host, or a terminal server that speaks RTU frames over TCP."""
+
+    host: Host
+    port: Port = 502
+    connect_timeout: Annotated[DurationMs, Field(ge=100, le=60_000)] = 3000
+
+
+class EquipmentFile(FileModel):
+    """Something that is no device itself: a pump, a tank, a filter. Devices are `part_of` it."""
+
+    id: Id
+    name: Bilingual | None = None
+    nameplate: Nameplate = Field(default_factory=dict)
+    part_of: Id | None = None
+    fed_by: list[Id] = Field(default_factory=list)
+
+
+class DeviceFile(FileModel):
+    """One device of a bus. points: overrides of the profile's points by `id`, and points of its own."""
+
+    id: Id
+    profile: str | None = None
+    unit: Annotated[int, Field(ge=0, le=255)] | None = None
+    name: Bilingual | None = None
+    nameplate: Nameplate = Field(default_factory=dict)
+    part_of: Id | None = None
+    fed_by: list[Id] = Field(default_factory=list)
+    period: PeriodMs | None = None
+    requests: RequestsFile = RequestsFile()
+    points: Annotated[list[dict[str, Any]], Field(max_length=2000)] = Field(default_factory=list)
+
+
+class BusFile(FileModel):
+    """One line or connection and the devices on it."""
+
+    id: Id
+    serial: SerialFile | None = None
+    tcp: TcpFile | None = None
+    framing: Framing | None = None
+    probe_budget: Annotated[float, Field(ge=0.001, le=0.5)] = 0.02
+    devices: Annotated[list[DeviceFile], Field(min_length=1, max_length=247)]
+
+    @property
+    def frames(self) -> Framing:
+        """The framing, with its default: `rtu` on a serial line, `tcp` on TCP."""
+        return self.framing or ("rtu" if self.serial is not None else "tcp")
+
+    @model_validator(mode="after")
+    def _one_link(self) -> Self:
+        if (self.serial is None) == (self.tcp is None):
+            raise Refused(
+                "CFG027", "A bus needs either `serial` or `tcp`.", "keep one of them: `serial: {port: ...}` or `tcp: {host: ...}`."
+            )
+        if (self.frames == "rtu") != (self.serial is not None):
+            fitting = "rtu" if self.serial is not None else "tcp` or `rtu-over-tcp"
+            raise Refused("CFG027", f"The framing `{self.frames}` does not fit this link.", f"write `{fitting}`.", "framing")
+        return self
+
+
+class SiteFile(FileModel):
+    """A gateway's configuration."""
+
+    site: Id
+    gateway: Id
+    name: Bilingual | None = None
+    mqtt: MqttFile
+    delivery: DeliveryFile = DeliveryFile()
+    equipment: Annotated[list[EquipmentFile], Field(max_length=500)] = Field(default_factory=list)
+    buses: Annotated[list[BusFile], Field(min_length=1, max_length=64)]

@@ -1,0 +1,54 @@
+"""Pure. What works but is probably not meant so: said by `edge-agent check`, never an error."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from ipaddress import ip_address
+
+from edge_agent.common.located import Findings, Located
+from edge_agent.common.located_model import context_of, place_of
+from edge_agent.common.problem import Problem
+from edge_agent.config.resolve import DeviceParts
+from edge_agent.config.site_file import BusFile, SiteFile
+
+
+def warnings_of(tree: Located, file: SiteFile, parts: Mapping[str, DeviceParts]) -> tuple[Problem, ...]:
+    """CFG050 serial settings that are not the profile's, CFG051 a password sent in the clear, CFG052 profiles not yet verified."""
+    findings = Findings()
+    for number, bus in enumerate(file.buses):
+        _serial_settings(tree, number, bus, parts, findings)
+    for number, broker in enumerate(file.mqtt.brokers):
+        secret = file.mqtt.username if broker.username is None else broker.username
+        if secret and (broker.tls or file.mqtt.tls) is None and not _is_loopback(broker.host):
+            path = ("mqtt", "brokers", number)
+            what = f"User name and password go to {broker.host} unencrypted."
+            findings.add("CFG051", place_of(tree, path), what, "add `tls: {ca: ...}`.", context_of(tree, path))
+    unverified = sorted({p.profile.name for p in parts.values() if p.profile is not None and not p.profile.file.verified})
+    for name in unverified:
+        what = f"The profile `{name}` was made from documents and has not been read on a bench."
+        do = "compare two or three values with the instrument's display after `edge-agent read`."
+        findings.add("CFG052", tree.mark, what, do, f'profile "{name}"')
+    return findings.problems
+
+
+def _serial_settings(tree: Located, number: int, bus: BusFile, parts: Mapping[str, DeviceParts], findings: Findings) -> None:
+    line = bus.serial
+    for index, device in enumerate(bus.devices):
+        profile = parts[device.id].profile
+        factory = profile.file.serial if profile is not None else None
+        if line is None or factory is None or profile is None:
+            continue
+        ours, theirs = (f"{s.baudrate} {s.bytesize}{s.parity}{s.stopbits}" for s in (line, factory))
+        if ours != theirs:
+            path = ("buses", number, "devices", index)
+            what = f"The line runs at {ours}; `{profile.name}` comes with {theirs}."
+            findings.add("CFG050", place_of(tree, path), what, "set the instrument to the line's settings.", context_of(tree, path))
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
