@@ -11,7 +11,6 @@ import hmac
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from amqtt.contexts import Action, BaseContext
 from amqtt.plugins.base import BaseAuthPlugin, BaseTopicPlugin
@@ -19,7 +18,7 @@ from amqtt.session import Session
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
-from collector.io.broker_rights import COLLECTOR_USER, User, Who, may_publish, may_receive, may_subscribe, read_users
+from collector.io.broker_rights import COLLECTOR_USER, User, Who, load_users, may_publish, may_receive, may_subscribe
 
 _WHO = "collector.who"
 """Where a session keeps whom it speaks for."""
@@ -65,7 +64,7 @@ class RightsPlugin(BaseAuthPlugin, BaseTopicPlugin):  # type: ignore[misc]  # am
     def __init__(self, context: BaseContext) -> None:
         super().__init__(context)
         path = self.config.users_file
-        self._users: Mapping[str, User] = read_users(Path(path).read_text(encoding="utf-8"), path) if path else {}
+        self._users: Mapping[str, User] = load_users(path) if path else {}
         self._open = not path
         self._checking = ThreadPoolExecutor(1, thread_name_prefix="passwords")
 

@@ -1,4 +1,4 @@
-"""Pure. Who may say and hear what on the broker: one table for the embedded broker and for Mosquitto's access list.
+"""Does I/O: in `load_users` alone. Who may say and hear what: one table for the embedded broker and Mosquitto's access list.
 
 A gateway speaks and hears on its own branch alone, its last will too. A reader hears. The collector hears everything and speaks
 what the contract lets it say. A client of this machine without a name ("local") may do what any gateway may, and hear everything;
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 from edge_agent.common.problem import Problem, ProblemError
@@ -90,6 +91,18 @@ def read_users(text: str, where: str) -> Mapping[str, User]:
     if problems:
         raise ProblemError(problems)
     return users
+
+
+def load_users(path: str) -> Mapping[str, User]:
+    """The users of a file. Raises ProblemError (BRK803, BRK806)."""
+    try:
+        with Path(path).open("rb") as file:
+            text = file.read(MAX_USERS_BYTES).decode()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ProblemError(
+            Problem("BRK806", path, f"The users file cannot be read: {error}.", "check path, owner and mode.")
+        ) from error
+    return read_users(text, path)
 
 
 def _wrong(words: Sequence[str], known: Mapping[str, User]) -> str:

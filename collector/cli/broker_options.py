@@ -1,0 +1,48 @@
+"""Does I/O: options by which a command reaches the broker."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from collector.config.load import Loaded, read_secret
+from collector.io.mqtt_subscriber import BrokerAddress
+from collector.io.status_file import read_status
+from edge_agent.common.problem import Problem, ProblemError
+
+BrokerOption = Annotated[
+    str | None, typer.Option("--broker", metavar="HOST:PORT", help="Default: the broker of the collector's configuration.")
+]
+"""Another broker."""
+UserOption = Annotated[str, typer.Option("--user", help="User name at the broker.")]
+"""User name."""
+PasswordFile = Annotated[str, typer.Option("--password-file", metavar="FILE", help="A file that holds the password alone.")]
+"""Password."""
+
+
+def address_of(loaded: Loaded, broker: str | None, user: str, password_file: str) -> BrokerAddress:
+    """Where the broker is: by option, else by configuration; a free port of the embedded one by the status file."""
+    mqtt = loaded.settings.mqtt
+    password = read_secret(password_file)
+    if broker is not None:
+        host, _, port = broker.rpartition(":")
+        if not host or not port.isdigit():
+            raise ProblemError(Problem("USE413", f"--broker {broker}", "This is no HOST:PORT.", "write e.g. 127.0.0.1:1883."))
+        return BrokerAddress(host, int(port), mqtt.root, user, password)
+    if mqtt.host:
+        return BrokerAddress(
+            mqtt.host,
+            mqtt.broker_port,
+            mqtt.root,
+            user or mqtt.user,
+            password or read_secret(mqtt.password_file),
+            tls=mqtt.tls,
+            tls_ca=mqtt.tls_ca,
+        )
+    port_now = mqtt.embedded.port if mqtt.embedded is not None else 1883
+    status = read_status(loaded.state) if port_now == 0 else None
+    if status is not None:
+        port_now = status.broker_port
+    tls = mqtt.embedded is not None and bool(mqtt.embedded.certificate)
+    return BrokerAddress(mqtt.embedded.host if mqtt.embedded else "127.0.0.1", port_now, mqtt.root, user, password, tls=tls)

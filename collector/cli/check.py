@@ -1,0 +1,90 @@
+"""Does I/O: `collector check` and `collector config show`: open no port, change nothing."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from collector.cli.options import AsJson, ConfigFile
+from collector.config.load import Loaded, load, load_county, origins, read_secret
+from collector.config.rules_file import load_rules
+from collector.io.broker_process import BrokerPlan, check_plan
+from edge_agent.common.problem import Problem, ProblemError
+from edge_agent.common.terminal import say, say_json, table, talk
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the commands."""
+    config = typer.Typer(help="Shows the configuration.", no_args_is_help=True)
+    app.command("check")(check_command)
+    config.command("show")(show_command)
+    app.add_typer(config, name="config")
+
+
+def check_command(config: ConfigFile = None, as_json: AsJson = False) -> None:
+    """Checks configuration, county file and rules; shows every error with its place and mend.
+
+    Example: collector check --config /etc/collector/collector.yaml
+    """
+    loaded = load(config)
+    sites, rules = check_all(loaded)
+    source = str(loaded.file or "defaults")
+    if as_json:
+        say_json("collector-check/1", {"config": source, "county": str(loaded.county_path or ""), "sites": sites, "rules": rules})
+        return
+    say(f"{source}: fine; {sites} sites, {rules} rules")
+    talk("Next: collector run")
+
+
+def show_command(
+    config: ConfigFile = None,
+    origin: Annotated[bool, typer.Option("--origin", help="Say where each value comes from.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Prints every value that holds.
+
+    Example: collector config show --origin
+    """
+    rows = origins(load(config))
+    if as_json:
+        say_json("collector-config/1", {"values": [{"key": key, "value": value, "origin": place} for key, value, place in rows]})
+        return
+    say(table(("key", "value", "from"), rows) if origin else table(("key", "value"), [row[:2] for row in rows]))
+
+
+def check_all(loaded: Loaded) -> tuple[int, int]:
+    """Numbers of sites and rules. Raises ProblemError with everything that `run` would refuse."""
+    problems: list[Problem] = []
+    rules: frozenset[str] = frozenset()
+    sites = 0
+    try:
+        rules = frozenset(load_rules(loaded.rule_folders))
+    except ProblemError as error:
+        problems += error.problems
+    try:
+        sites = len(load_county(loaded, rules or None).sites)
+    except ProblemError as error:
+        problems += error.problems
+    problems += _secrets(loaded)
+    embedded = loaded.settings.mqtt.embedded
+    if embedded is not None:
+        plan = BrokerPlan("", embedded.host, embedded.port, embedded.users_file, embedded.certificate, embedded.key)
+        problem = check_plan(plan)
+        problems += [problem] if problem is not None else []
+    if problems:
+        raise ProblemError(problems)
+    return sites, len(rules)
+
+
+def _secrets(loaded: Loaded) -> list[Problem]:
+    settings = loaded.settings
+    files = [settings.mqtt.password_file, settings.influx.token_file if settings.influx else ""]
+    files += [path for notifier in settings.notifiers for path in (notifier.url_file, notifier.secret_file)]
+    problems: list[Problem] = []
+    for path in files:
+        try:
+            read_secret(path)
+        except ProblemError as error:
+            problems += error.problems
+    return problems

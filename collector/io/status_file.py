@@ -1,0 +1,62 @@
+"""Does I/O: the file by which a running collector tells `collector status` how it is. Written whole, then renamed."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import msgspec
+
+NAME = "status.json"
+MAX_BYTES = 4 << 20
+STALE_MS = 15_000
+"""A file older than this is of a collector that no longer runs."""
+
+
+class ProblemLine(msgspec.Struct, frozen=True):
+    """A problem that stands at this moment."""
+
+    code: str
+    where: str
+    what: str
+    do: str
+
+
+class Status(msgspec.Struct, frozen=True):
+    """What a running collector says of itself. Times ms UTC; offsets of the log."""
+
+    at_ms: int
+    started_ms: int
+    pid: int
+    broker_host: str
+    broker_port: int
+    connected: bool
+    page: str
+    log_last: int
+    stored: int
+    judged: int
+    gateways: int
+    received: int
+    duplicate: int
+    lost: int
+    poison: int
+    problems: list[ProblemLine] = []
+    schema: str = "collector-status/1"
+
+
+def write_status(state: Path, status: Status) -> None:
+    """Replaces the file. Raises OSError."""
+    new = state / f".{NAME}.new"
+    opened = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o640)
+    with os.fdopen(opened, "wb") as file:
+        file.write(msgspec.json.encode(status))
+    new.replace(state / NAME)
+
+
+def read_status(state: Path) -> Status | None:
+    """The file, or None where there is none that can be read."""
+    try:
+        with (state / NAME).open("rb") as file:
+            return msgspec.json.decode(file.read(MAX_BYTES), type=Status)
+    except (OSError, msgspec.MsgspecError):
+        return None
