@@ -58,7 +58,8 @@ def _text(loaded: LoadedSite) -> str:
         for device in bus.devices
     ]
     points = sum(int(row[4]) for row in rows)
-    title = f"{loaded.site.site}/{loaded.site.gateway}: {len(loaded.site.buses)} buses, {len(rows)} devices, {points} points. No problems."
+    site = loaded.site
+    title = f"{site.site}/{site.gateway}: {len(site.buses)} buses, {len(rows)} devices, {points} points. No problems."
     return title + "\n\n" + table(("bus", "device", "unit", "profile", "points", "periods"), rows)
 
 
