@@ -1,0 +1,201 @@
+"""Does I/O: the outbox file - one SQLite database that holds messages without receipt across restarts and power cuts.
+
+One write is one transaction with one fsync (WAL, synchronous FULL): its messages go in as one compressed row with a checksum of its
+own. A row leaves when all of its messages are forgotten. The start counter of epochs lives here too.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import msgspec
+
+from edge_agent.common.hazard import hazard
+from edge_agent.common.problem import Problem, ProblemError
+from edge_agent.delivery.machine import Key, Stored
+
+SCHEMA = 1
+OPEN_BYTES = 16 << 20
+"""At the start bodies are loaded up to this; the rest stays on disk until it is sent."""
+_TABLES = """
+CREATE TABLE meta(name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE part(id INTEGER PRIMARY KEY, crc INTEGER NOT NULL, messages BLOB NOT NULL);
+CREATE TABLE gone(part INTEGER NOT NULL, epoch TEXT NOT NULL, lane TEXT NOT NULL, seq INTEGER NOT NULL,
+                  PRIMARY KEY(part, epoch, lane, seq)) WITHOUT ROWID;
+"""
+_encoder = msgspec.msgpack.Encoder()
+_decoder = msgspec.msgpack.Decoder(list[Stored])
+
+
+class OutboxFailed(Exception):
+    """The medium refused: full, read-only, I/O error. Nothing of the call may be believed durable."""
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """What the file held. set_aside: where a damaged file went, empty if it was sound; damaged: rows that could not be read."""
+
+    stored: tuple[Stored, ...]
+    set_aside: str = ""
+    damaged: int = 0
+
+
+class OutboxFile:
+    """One file. Not thread-safe: everything after `open` happens on one thread."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._database: sqlite3.Connection | None = None
+        self._part_of: dict[Key, int] = {}
+        self._left: dict[int, int] = {}
+        """Messages of each row that are not forgotten."""
+
+    def open(self) -> Opened:
+        """Opens or makes the file; a damaged one goes to `<name>.damaged-<n>`. Raises OutboxFailed, ProblemError (OUT201)."""
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            return self._load()
+        except sqlite3.DatabaseError as error:
+            if not _is_damage(error):
+                raise OutboxFailed(str(error)) from error
+        self.close()
+        aside = self._set_aside()
+        try:
+            return replace(self._load(), set_aside=aside)
+        except sqlite3.Error as error:
+            raise OutboxFailed(str(error)) from error
+
+    def new_epoch(self, random_hex: str) -> str:
+        """The epoch of this start, `{counter}-{16 hex}`, durable before it is given. Raises OutboxFailed."""
+        database = self._open_database()
+        try:
+            row = database.execute("SELECT value FROM meta WHERE name = 'starts'").fetchone()
+            epoch = f"{int(row[0]) + 1 if row else 1}-{random_hex}"
+            with database:
+                database.execute("BEGIN IMMEDIATE")
+                database.execute("INSERT OR REPLACE INTO meta VALUES('starts', ?)", (epoch.partition("-")[0],))
+        except sqlite3.Error as error:
+            raise OutboxFailed(str(error)) from error
+        return epoch
+
+    def write(self, add: Sequence[Stored], forget: Sequence[Key]) -> None:
+        """Makes both durable in one transaction: first forgets, then adds. Raises OutboxFailed."""
+        database = self._open_database()
+        forgotten = [(self._part_of[key], key) for key in forget if key in self._part_of]
+        left = dict(self._left)
+        try:
+            hazard("outbox.commit.before")
+            with database:
+                database.execute("BEGIN IMMEDIATE")
+                for part, key in forgotten:
+                    left[part] -= 1
+                    database.execute("INSERT OR IGNORE INTO gone VALUES(?,?,?,?)", (part, *key))
+                for part in {part for part, _ in forgotten if not left[part]}:
+                    del left[part]
+                    database.execute("DELETE FROM part WHERE id = ?", (part,))
+                    database.execute("DELETE FROM gone WHERE part = ?", (part,))
+                added = self._insert(database, add) if add else 0
+            hazard("outbox.commit.after")
+        except sqlite3.Error as error:
+            raise OutboxFailed(str(error)) from error
+        for _, key in forgotten:
+            del self._part_of[key]
+        for stored in add:
+            self._part_of[stored.key] = added
+        self._left = left
+        if add:
+            self._left[added] = len(add)
+
+    def fetch(self, keys: Sequence[Key]) -> tuple[list[Stored], list[Key]]:
+        """The messages with these keys, and the keys that cannot be read. Raises OutboxFailed where the medium refuses."""
+        wanted, found = set(keys), {}
+        try:
+            for part in sorted({self._part_of[key] for key in keys if key in self._part_of}):
+                row = self._open_database().execute("SELECT crc, messages FROM part WHERE id = ?", (part,)).fetchone()
+                for stored in _unpack(*row) if row else ():
+                    if stored.key in wanted:
+                        found[stored.key] = stored
+        except sqlite3.DatabaseError as error:
+            if not _is_damage(error):
+                raise OutboxFailed(str(error)) from error
+        return list(found.values()), [key for key in keys if key not in found]
+
+    def close(self) -> None:
+        """Closes the file."""
+        if self._database is not None:
+            self._database.close()
+            self._database = None
+
+    def _open_database(self) -> sqlite3.Connection:
+        if self._database is None:
+            raise OutboxFailed("the outbox is closed")
+        return self._database
+
+    def _insert(self, database: sqlite3.Connection, add: Sequence[Stored]) -> int:
+        packed = zlib.compress(_encoder.encode(list(add)), 6)
+        cursor = database.execute("INSERT INTO part(crc, messages) VALUES(?,?)", (zlib.crc32(packed), packed))
+        return int(cursor.lastrowid or 0)
+
+    def _load(self) -> Opened:
+        database = self._database = sqlite3.connect(self.path, isolation_level=None, timeout=5.0, check_same_thread=False)
+        self.path.chmod(0o600)
+        version = int(database.execute("PRAGMA user_version").fetchone()[0])
+        if version > SCHEMA:
+            self.close()
+            what = f"The outbox was written by a newer version (schema {version}, this one knows {SCHEMA})."
+            raise ProblemError(Problem("OUT201", str(self.path), what, "install the newer version again, or move the file away."))
+        for pragma in ("journal_mode=WAL", "synchronous=FULL", "wal_autocheckpoint=256", "auto_vacuum=INCREMENTAL"):
+            database.execute(f"PRAGMA {pragma}").fetchall()
+        if version == 0:
+            with database:
+                database.executescript(f"BEGIN; {_TABLES} PRAGMA user_version={SCHEMA}; COMMIT;")
+        if database.execute("PRAGMA quick_check(1)").fetchone()[0] != "ok":
+            raise sqlite3.DatabaseError("database disk image is malformed")
+        return self._read(database)
+
+    def _read(self, database: sqlite3.Connection) -> Opened:
+        gone = {
+            (part, Key(epoch, lane, seq)) for part, epoch, lane, seq in database.execute("SELECT part, epoch, lane, seq FROM gone")
+        }
+        self._part_of, self._left = {}, {}
+        stored: list[Stored] = []
+        loaded, damaged = 0, 0
+        for part, crc, packed in database.execute("SELECT id, crc, messages FROM part ORDER BY id"):
+            messages = _unpack(crc, packed)
+            damaged += not messages
+            kept = [message for message in messages if (part, message.key) not in gone]
+            self._left[part] = len(kept)
+            for message in kept:
+                self._part_of[message.key] = part
+                loaded += len(message.body)
+                stored.append(message if message.kind == "birth" or loaded <= OPEN_BYTES else replace(message, body=b""))
+        return Opened(tuple(stored), damaged=damaged)
+
+    def _set_aside(self) -> str:
+        number = 1
+        while (aside := self.path.with_name(f"{self.path.name}.damaged-{number}")).exists():
+            number += 1
+        for suffix in ("", "-wal", "-shm"):
+            source = self.path.with_name(self.path.name + suffix)
+            if source.exists():
+                source.rename(aside.with_name(aside.name + suffix))
+        return aside.name
+
+
+def _unpack(crc: int, packed: bytes) -> list[Stored]:
+    """The messages of a row; none if its checksum is wrong."""
+    if zlib.crc32(packed) != crc:
+        return []
+    try:
+        return _decoder.decode(zlib.decompress(packed))
+    except (zlib.error, msgspec.DecodeError):
+        return []
+
+
+def _is_damage(error: sqlite3.DatabaseError) -> bool:
+    """True if the file itself is wrong, not the medium or its free space."""
+    return "malformed" in str(error) or "not a database" in str(error)
