@@ -59,8 +59,14 @@ def _text(loaded: LoadedSite) -> str:
     ]
     points = sum(int(row[4]) for row in rows)
     site = loaded.site
-    title = f"{site.site}/{site.gateway}: {len(site.buses)} buses, {len(rows)} devices, {points} points. No problems."
-    return title + "\n\n" + table(("bus", "device", "unit", "profile", "points", "periods"), rows)
+    title = f"{site.site}/{site.gateway}: " + ", ".join(
+        (_counted(len(site.buses), "bus", "buses"), _counted(len(rows), "device", "devices"), _counted(points, "point", "points"))
+    )
+    return title + ". No problems.\n\n" + table(("bus", "device", "unit", "profile", "points", "periods"), rows)
+
+
+def _counted(number: int, one: str, many: str) -> str:
+    return f"{number} {one if number == 1 else many}"
 
 
 def _periods(device: Device) -> list[int]:

@@ -63,7 +63,8 @@ def context_of(located: Located, path: Path, before: str = "") -> str:
     """The words of where a path is in the plant: `bus "rs485-1" / device "pump-2"`."""
     words = [before] if before else []
     node: Located | None = located
-    for key, after in zip(path, [*path[1:], None], strict=True):
+    for number, key in enumerate(path):
+        after = path[number + 1] if number + 1 < len(path) else None
         node = node.child(key) if node is not None else None
         if isinstance(key, str) and isinstance(after, int) and node is not None:
             item = node.child(after)
@@ -113,7 +114,7 @@ def _add(findings: Findings, located: Located, path: Path, detail: ErrorDetails,
         path = (*path, *refused.key)
     mark, context = place_of(located, path), context_of(located, path, before)
     node = located.get(*path)
-    name = ".".join(str(key) for key in path[-1:] if isinstance(key, str)) or "the value"
+    name = f"`{path[-1]}`" if path and isinstance(path[-1], str) else "The value"
     if isinstance(refused, Refused):
         findings.add(refused.code, mark, refused.what, refused.do, context)
     elif detail["type"] == "missing":
@@ -127,7 +128,7 @@ def _add(findings: Findings, located: Located, path: Path, detail: ErrorDetails,
         findings.add("CFG007", mark, f"The key `{path[-1]}` is unknown here.", do, context)
     elif detail["type"] in _KIND_OF_ERROR:
         kind = _KIND_OF_ERROR[detail["type"]]
-        findings.add("CFG008", mark, f"`{name}` must be {kind}; here stands {_shown(node)}.", _mend_kind(kind, node), context)
+        findings.add("CFG008", mark, f"{name} must be {kind}; here stands {_shown(node)}.", _mend_kind(kind, node), context)
     else:
         what, do = _refusal(detail, name, node)
         findings.add("CFG009", mark, what, do, context)
@@ -152,18 +153,20 @@ def _refusal(detail: ErrorDetails, name: str, node: Located | None) -> tuple[str
     if kind in ("literal_error", "enum"):
         allowed = [word.strip("' ") for word in str(context.get("expected", "")).replace(" or ", ",").split(",")]
         near = closest(str(node.scalar), allowed) if node is not None else ""
-        return f"`{name}` cannot be {shown}.", f"write `{near}`." if near else f"write one of {choices(allowed)}."
+        return f"{name} cannot be {shown}.", f"write `{near}`." if near else f"write one of {choices(allowed)}."
     bounds = {"greater_than_equal": ("at least", "ge"), "less_than_equal": ("at most", "le"), "greater_than": ("more than", "gt"),
               "less_than": ("less than", "lt")}  # fmt: skip
     if kind in bounds:
         words, key = bounds[kind]
-        return f"`{name}` is {shown}; it must be {words} {context.get(key)}.", f"write a number that is {words} {context.get(key)}."
+        return f"{name} is {shown}; it must be {words} {context.get(key)}.", f"write a number that is {words} {context.get(key)}."
     if kind in ("too_long", "string_too_long", "too_short", "string_too_short"):
         limit = context.get("max_length", context.get("min_length"))
+        if limit == 1 and kind == "too_short":
+            return f"{name} is empty.", "add an entry to it."
         words = "at most" if "long" in kind else "at least"
         noun = "characters" if kind.startswith("string") else "entries"
-        return f"`{name}` must have {words} {limit} {noun}.", "shorten it." if "long" in kind else "add to it."
-    return f"`{name}` cannot be {shown}: {detail['msg']}.", "write another value."
+        return f"{name} must have {words} {limit} {noun}.", "shorten it." if "long" in kind else "add to it."
+    return f"{name} cannot be {shown}: {detail['msg']}.", "write another value."
 
 
 def _shown(node: Located | None) -> str:

@@ -185,12 +185,14 @@ class _Reader:
         return node
 
     def _list(self, event: ev.Event, events: Iterator[ev.Event], depth: int) -> Located:
+        self._check_tag(event, ("!", _TAG + "seq"))
         items = []
         while not isinstance(item := next(events), ev.SequenceEndEvent):
             items.append(self._node(item, events, depth + 1))
         return Located(items, self._mark(event))
 
     def _mapping(self, event: ev.Event, events: Iterator[ev.Event], depth: int) -> Located:
+        self._check_tag(event, ("!", _TAG + "map"))
         children: dict[str, Located] = {}
         keys: dict[str, Mark] = {}
         while not isinstance(at := next(events), ev.MappingEndEvent):
@@ -216,16 +218,15 @@ class _Reader:
             return None
         return unicodedata.normalize("NFKC", event.value)
 
+    def _check_tag(self, event: ev.Event, known: tuple[str, ...]) -> None:
+        tag = getattr(event, "tag", None)
+        if tag is not None and tag not in known:
+            what = f"The tag `{tag.replace(_TAG, '!!')}` is not used in configuration."
+            self._refuse("CFG010", event, what, "write the value without it; a text that begins with ! needs quotes.")
+
     def _scalar(self, event: ev.ScalarEvent) -> Scalar:
-        if event.tag not in (None, "!", _TAG + "str") and not event.implicit[0]:
-            self._refuse(
-                "CFG010",
-                event,
-                f"The tag `{event.tag.replace(_TAG, '!!')}` is not used in configuration.",
-                "write the value without it.",
-            )
-            return None
-        if not event.implicit[0]:
+        self._check_tag(event, ("!", _TAG + "str"))
+        if event.tag is not None or not event.implicit[0]:
             return str(event.value)
         try:
             return scalar_of(event.value)

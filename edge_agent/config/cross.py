@@ -66,7 +66,7 @@ def _unit_addresses(bus: Located, findings: Findings) -> None:
             do = "add `unit: ...` (1-247), the address that is set on the device."
             findings.add("CFG006", device.mark, "The key `unit` is missing.", do, context)
         elif isinstance(at.scalar, int) and not isinstance(at.scalar, bool):
-            if not 1 <= at.scalar <= 247:
+            if at.scalar == 0 or 247 < at.scalar <= 255:
                 what = f"The unit address {at.scalar} cannot be used on a serial line."
                 findings.add("CFG009", at.mark, what, "write a number from 1 to 247.", context)
             elif at.scalar in first:

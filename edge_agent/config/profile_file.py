@@ -8,7 +8,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from edge_agent.common.located_model import Refused
-from edge_agent.config.quantities import Bilingual, DurationMs, FileModel, FoldedText, Id, RoleName, UnitName
+from edge_agent.config.quantities import Bilingual, DurationMs, FileModel, FoldedText, Id, RoleName, UnitName, between
 from edge_agent.contract.message import Lane
 from edge_agent.contract.roles import ROLES
 from edge_agent.contract.units import UNITS
@@ -16,7 +16,7 @@ from edge_agent.model.points import REGISTERS_OF, RawType, Table, WordOrder
 
 Address = Annotated[int, Field(ge=0, le=65535)]
 Nameplate = dict[str, float | int | bool | str]
-PeriodMs = Annotated[DurationMs, Field(ge=100, le=86_400_000)]
+PeriodMs = Annotated[DurationMs, between(100, 86_400_000)]
 _STATE_KINDS = ("bool", "code", "bits")
 _INTEGERS = ("u16", "s16", "u32", "s32", "u64", "s64")
 
@@ -115,7 +115,7 @@ class PointFile(FileModel):
         if role.dimension == "state":
             if self.value_kind not in _STATE_KINDS:
                 what = f"The role `{role.name}` is a state; the point is of kind `{self.value_kind}`."
-                raise Refused("CFG024", what, "write `kind: bool`, `code` or `bits`.", "role")
+                raise Refused("CFG024", what, "write `kind: bool`, `code` or `bits`.")
         elif self.value_kind in _STATE_KINDS or UNITS[self.unit].dimension != role.dimension:
             fitting = sorted(unit.name for unit in UNITS.values() if unit.dimension == role.dimension)
             now = (
@@ -131,7 +131,7 @@ class PointFile(FileModel):
                 if fitting == [""]
                 else "write a unit of it (" + ", ".join(fitting) + "), or choose another role."
             )
-            raise Refused("CFG024", what, do, "role")
+            raise Refused("CFG024", what, do)
         return self
 
 
@@ -154,9 +154,9 @@ class RequestsFile(FileModel):
 
     max_registers: Annotated[int, Field(ge=1, le=125)] | None = None
     max_bits: Annotated[int, Field(ge=1, le=2000)] | None = None
-    pause: Annotated[DurationMs, Field(ge=0, le=10_000)] | None = None
-    timeout: Annotated[DurationMs, Field(ge=20, le=60_000)] | None = None
-    turnaround: Annotated[DurationMs, Field(ge=0, le=60_000)] | None = None
+    pause: Annotated[DurationMs, between(0, 10_000)] | None = None
+    timeout: Annotated[DurationMs, between(20, 60_000)] | None = None
+    turnaround: Annotated[DurationMs, between(0, 60_000)] | None = None
     retries: Annotated[int, Field(ge=0, le=5)] | None = None
     gaps: bool | None = None
     holes: Annotated[list[HoleFile], Field(max_length=500)] | None = None

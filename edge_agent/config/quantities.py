@@ -21,6 +21,18 @@ _DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*(ms|s|min|h|d)")
 _MS_OF = {"ms": 1, "s": 1000, "min": 60_000, "h": 3_600_000, "d": 86_400_000}
 _SIZE = re.compile(r"([0-9]+)\s*(B|KiB|MiB|GiB)")
 _BYTES_OF = {"B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
+_MEANT = {
+    "meter": "m",
+    "metre": "m",
+    "meters": "m",
+    "metres": "m",
+    "percent": "%",
+    "celsius": "degC",
+    "°": "deg",
+    "ohm": "Ohm",
+    "ppm": "mg/l",
+}
+"""What people write for a unit whose spelling is not near its name."""
 _UNIT_SPELLINGS = str.maketrans({"μ": "u", "Ω": "Ohm", "℃": "degC"})
 
 
@@ -70,6 +82,24 @@ def _duration_ms(value: object) -> object:
     )
 
 
+def spoken_ms(value_ms: int) -> str:
+    """A duration as people write it, in its largest whole unit: `90 s`, `2 min`."""
+    unit = next(unit for unit in ("d", "h", "min", "s", "ms") if value_ms % _MS_OF[unit] == 0)
+    return f"{value_ms // _MS_OF[unit]} {unit}" if value_ms else "0 ms"
+
+
+def between(low_ms: int, high_ms: int) -> AfterValidator:
+    """Bounds of a duration, both included."""
+
+    def bounded(value_ms: int) -> int:
+        if low_ms <= value_ms <= high_ms:
+            return value_ms
+        word, bound = ("short", "at least " + spoken_ms(low_ms)) if value_ms < low_ms else ("long", "at most " + spoken_ms(high_ms))
+        raise Refused("CFG009", f"{spoken_ms(value_ms)} is too {word}; it must be {bound}.", f"write {bound}.")
+
+    return AfterValidator(bounded)
+
+
 def _size_bytes(value: object) -> object:
     folded = _folded(value)
     if isinstance(folded, str) and (match := _SIZE.fullmatch(folded)):
@@ -85,8 +115,8 @@ def _unit(value: str) -> str:
     name = value.translate(_UNIT_SPELLINGS).replace("°C", "degC")
     if name in UNITS:
         return name
-    near = closest(name, list(UNITS)) or next((u for u in UNITS if u.lower() == name.lower()), "")
-    do = f"write `{near}`." if near else f"write one of {choices(sorted(UNITS), 80)}."
+    near = _MEANT.get(name.lower()) or closest(name, list(UNITS)) or next((u for u in UNITS if u.lower() == name.lower()), "")
+    do = f"write `{near}`." if near else f"write one of {choices(sorted(set(UNITS) - {''}), 100)}."
     raise Refused("CFG022", f"The unit `{value}` is not in the list of units.", do)
 
 

@@ -8,14 +8,14 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from edge_agent.common.located_model import Refused
 from edge_agent.config.profile_file import Nameplate, PeriodMs, RequestsFile
-from edge_agent.config.quantities import Bilingual, DurationMs, FileModel, FoldedText, Id, SizeBytes
+from edge_agent.config.quantities import Bilingual, DurationMs, FileModel, FoldedText, Id, SizeBytes, between
 from edge_agent.contract.topics import DEFAULT_ROOT, ID_PATTERN
 from edge_agent.model.points import Framing
 
 Host = Annotated[FoldedText, Field(min_length=1, max_length=253, pattern=r"^[A-Za-z0-9._:\-\[\]%]+$")]
 Port = Annotated[int, Field(ge=1, le=65535)]
 MqttVersion = Annotated[Literal["5", "3.1.1"], BeforeValidator(lambda value: "5" if value == 5 else value)]
-KeepaliveMs = Annotated[DurationMs, Field(ge=5000, le=1_200_000)]
+KeepaliveMs = Annotated[DurationMs, between(5000, 1_200_000)]
 
 
 class TlsFile(FileModel):
@@ -60,14 +60,14 @@ class MqttFile(FileModel):
 class DeliveryFile(FileModel):
     """How readings are batched, kept and sent."""
 
-    batch: Annotated[DurationMs, Field(ge=100, le=600_000)] = 5000
+    batch: Annotated[DurationMs, between(100, 600_000)] = 5000
     batch_readings: Annotated[int, Field(ge=1, le=10_000)] = 1000
-    window: Annotated[DurationMs, Field(ge=500, le=600_000)] = 10_000
+    window: Annotated[DurationMs, between(500, 600_000)] = 10_000
     in_flight: Annotated[int, Field(ge=1, le=1000)] = 32
-    resend: Annotated[DurationMs, Field(ge=1000, le=600_000)] = 10_000
+    resend: Annotated[DurationMs, between(1000, 600_000)] = 10_000
     max_bytes: Annotated[SizeBytes, Field(ge=1 << 20, le=1 << 40)] = 256 << 20
-    max_age: Annotated[DurationMs, Field(ge=60_000, le=3650 * 86_400_000)] = 30 * 86_400_000
-    receipt_hold: Annotated[DurationMs, Field(ge=0, le=60_000)] = 1000
+    max_age: Annotated[DurationMs, between(60_000, 3650 * 86_400_000)] = 30 * 86_400_000
+    receipt_hold: Annotated[DurationMs, between(0, 60_000)] = 1000
     newest_first: bool = False
     confirm: Literal["receipt", "puback"] = "receipt"
 
@@ -96,7 +96,7 @@ class TcpFile(FileModel):
 
     host: Host
     port: Port = 502
-    connect_timeout: Annotated[DurationMs, Field(ge=100, le=60_000)] = 3000
+    connect_timeout: Annotated[DurationMs, between(100, 60_000)] = 3000
 
 
 class EquipmentFile(FileModel):
