@@ -1,0 +1,91 @@
+"""Pure. Applies births: from a record of the log to series, times, values, qualities and events."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from collector.domain.identity import GatewayId, SeriesKey
+from collector.domain.interpreted import Interpreted, SiteEvent
+from collector.domain.series import SeriesColumn, SeriesInfo
+from collector.intake.records import Record
+from edge_agent.contract import encoding
+from edge_agent.contract import message as m
+from edge_agent.contract.quality import Quality
+
+UNSURE_MS = 60_000
+"""Stamps that may be off by more make a good reading uncertain (clock)."""
+
+
+class Births:
+    """Births by gateway and hash, and the series they name. One SeriesInfo per series and birth, shared by all batches."""
+
+    def __init__(self) -> None:
+        self._series: dict[tuple[GatewayId, str], dict[int, SeriesInfo]] = {}
+        self.newest: dict[GatewayId, m.BirthBody] = {}
+        self.unknown_series = 0
+        """Columns whose index no birth names; they are left out."""
+
+    def take(self, record: Record) -> m.BirthBody:
+        """Learns the birth of a record. Raises Malformed for a record that holds none."""
+        head = encoding.decode_sequenced(record.payload)
+        if not isinstance(head, m.Birth):
+            raise encoding.Malformed("shape", "no birth")
+        return self._learn(GatewayId(record.key.site, record.key.gateway), head)
+
+    def load(self, records: Iterable[Record]) -> None:
+        """Learns the births of a log, oldest first."""
+        for record in records:
+            self.take(record)
+
+    def series(self, gateway: GatewayId, birth: str) -> dict[int, SeriesInfo] | None:
+        """Series by index, or None while the birth is unknown."""
+        return self._series.get((gateway, birth))
+
+    def _learn(self, gateway: GatewayId, head: m.Birth) -> m.BirthBody:
+        body = encoding.decode_birth_body(bytes(head.body))
+        self.newest[gateway] = body
+        if (gateway, head.h) not in self._series:
+            self._series[(gateway, head.h)] = {s.i: _info(gateway, s) for s in body.series}
+        return body
+
+
+def _info(gateway: GatewayId, series: m.Series) -> SeriesInfo:
+    key = SeriesKey(gateway.site, gateway.gateway, series.device, series.point)
+    return SeriesInfo(
+        key, series.unit, series.role, series.kind, series.period_ms, series.decimals, series.name, series.limits, series.texts
+    )
+
+
+def interpret(record: Record, births: Births) -> Interpreted | None:
+    """The record with its birth applied; None while the birth is unknown. Raises Malformed (never for what intake let in)."""
+    head = encoding.decode_sequenced(record.payload)
+    gateway = GatewayId(record.key.site, record.key.gateway)
+    common = (record.offset, gateway, head.e, head.l, head.s, record.received_ms)
+    if isinstance(head, m.Birth):
+        return Interpreted(*common, birth=births.take(record))
+    known = births.series(gateway, head.b)
+    if known is None:
+        return None
+    bound_ms = head.c.bound_ms if head.c is not None else 0
+    columns = []
+    for block in head.d.blocks:
+        times = encoding.times_ms(head.t0, block)
+        for column in block.c:
+            info = known.get(column.i)
+            if info is None:
+                births.unknown_series += 1
+            else:
+                columns.append(SeriesColumn(info, times, column.v, _qualities(column, bound_ms)))
+    events = tuple(_event(event, head.t0) for event in head.d.events)
+    return Interpreted(*common, tuple(columns), events, tuple(head.d.gaps), clock_bound_ms=bound_ms)
+
+
+def _qualities(column: m.Column, bound_ms: int) -> list[int]:
+    codes = list(encoding.qualities(column))
+    if bound_ms > UNSURE_MS:
+        return [int(Quality.UNCERTAIN_CLOCK) if code == 0 else code for code in codes]
+    return codes
+
+
+def _event(event: m.Event, t0: int) -> SiteEvent:
+    return SiteEvent(t0 + event.t, event.kind, event.on, event.subject, event.reason, tuple(event.about.items()))
