@@ -1,0 +1,69 @@
+"""Does I/O: opens the operations database - schema, version, file rights, durability."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+from edge_agent.common.problem import Problem, ProblemError
+
+VERSION = 1
+
+_SCHEMA = """
+CREATE TABLE engine (one INTEGER PRIMARY KEY CHECK (one = 1), cursor INTEGER NOT NULL, state BLOB NOT NULL);
+CREATE TABLE warnings (
+    id TEXT PRIMARY KEY, site TEXT NOT NULL, state TEXT NOT NULL, began_ms INTEGER NOT NULL, body BLOB NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX warnings_by_time ON warnings (began_ms DESC, id);
+CREATE INDEX warnings_by_site ON warnings (site, began_ms DESC, id);
+CREATE TABLE acts (
+    n INTEGER PRIMARY KEY, at_ms INTEGER NOT NULL, who TEXT NOT NULL, what TEXT NOT NULL,
+    warning TEXT NOT NULL, note TEXT NOT NULL, hash TEXT NOT NULL
+);
+CREATE INDEX acts_by_warning ON acts (warning, n);
+CREATE TABLE notices (
+    id TEXT PRIMARY KEY, channel TEXT NOT NULL, kind TEXT NOT NULL, warning TEXT NOT NULL, body BLOB NOT NULL,
+    made_ms INTEGER NOT NULL, next_ms INTEGER, attempts INTEGER NOT NULL DEFAULT 0, state TEXT NOT NULL DEFAULT 'waiting'
+) WITHOUT ROWID;
+CREATE INDEX notices_due ON notices (next_ms) WHERE next_ms IS NOT NULL;
+CREATE TABLE attempts (
+    notice TEXT NOT NULL, n INTEGER NOT NULL, began_ms INTEGER NOT NULL, ended_ms INTEGER, ok INTEGER, detail TEXT NOT NULL DEFAULT '',
+    PRIMARY KEY (notice, n)
+) WITHOUT ROWID;
+CREATE TABLE summaries (day TEXT PRIMARY KEY, made_ms INTEGER NOT NULL, zh TEXT NOT NULL, en TEXT NOT NULL) WITHOUT ROWID;
+"""
+
+
+def open_database(path: Path) -> sqlite3.Connection:
+    """A connection for writing. Raises ProblemError: OPS701 newer schema, OPS702 not a database or not readable."""
+    try:
+        path.touch(mode=0o600, exist_ok=True)
+        path.chmod(0o600)
+        connection = connect(path)
+        found = connection.execute("PRAGMA user_version").fetchone()[0]
+        if found > VERSION:
+            raise ProblemError(_newer(path, found))
+        if found == 0:
+            connection.executescript(f"BEGIN IMMEDIATE;{_SCHEMA}PRAGMA user_version = {VERSION};COMMIT;")
+    except (sqlite3.DatabaseError, OSError) as error:
+        what = f"The operations database cannot be opened: {error}."
+        raise ProblemError(
+            Problem("OPS702", str(path), what, "check rights and free space; restore it from a backup if it is damaged.")
+        ) from error
+    return connection
+
+
+def connect(path: Path) -> sqlite3.Connection:
+    """A plain connection: WAL, and durable at each commit (synchronous FULL)."""
+    connection = sqlite3.connect(path, timeout=10.0, isolation_level=None, check_same_thread=False)
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = FULL")
+    connection.execute("PRAGMA busy_timeout = 10000")
+    return connection
+
+
+def _newer(path: Path, found: int) -> Problem:
+    what = f"The operations database has schema {found}; this program knows {VERSION} and would damage it."
+    return Problem(
+        "OPS701", str(path), what, "install the newer collector again, or restore the backup made before it was upgraded."
+    )

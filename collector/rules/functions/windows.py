@@ -1,0 +1,109 @@
+"""Pure. `avg`, `min`, `max`, `sum`, `count`, `median`, `rate`, `delta`, `stuck`: one signal over the last span of time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from statistics import median
+
+from collector.rules.function import Function, Memory, Takes
+from collector.rules.signal import Known, View
+from collector.rules.window import Bucket, Plain, Window
+
+Reduce = Callable[[Collection[Bucket], View], Known]
+
+
+class Windowed:
+    """A window over one signal, and what is made of its steps."""
+
+    __slots__ = ("_reduce", "_view", "_window")
+
+    def __init__(self, view: View | None, span_ms: int, reduce: Reduce) -> None:
+        self._view = view
+        self._window = Window(span_ms)
+        self._reduce = reduce
+
+    def learn(self, at_ms: int) -> None:
+        """Takes the reading of this instant, if it is usable."""
+        value = self._view.fresh(at_ms) if self._view is not None else None
+        if value is not None:
+            self._window.add(at_ms, value)
+
+    def value(self, at_ms: int) -> Known:
+        """None while the window has not been seen enough, or the signal is unknown now."""
+        if self._view is None or self._view.value(at_ms) is None:
+            return None
+        steps = self._window.at(at_ms)
+        return None if steps is None else self._reduce(steps, self._view)
+
+    def dump(self) -> Plain:
+        """The window."""
+        return self._window.dump()
+
+    def load(self, plain: Plain) -> None:
+        """The window."""
+        self._window.load(plain)
+
+
+def _ends(steps: Collection[Bucket]) -> tuple[Bucket, Bucket]:
+    *_, last = steps
+    return next(iter(steps)), last
+
+
+def _average(steps: Collection[Bucket], view: View) -> Known:
+    return sum(s.total for s in steps) / sum(s.readings for s in steps)
+
+
+def _lowest(steps: Collection[Bucket], view: View) -> Known:
+    return min(s.low for s in steps)
+
+
+def _highest(steps: Collection[Bucket], view: View) -> Known:
+    return max(s.high for s in steps)
+
+
+def _total(steps: Collection[Bucket], view: View) -> Known:
+    return sum(s.total for s in steps)
+
+
+def _count(steps: Collection[Bucket], view: View) -> Known:
+    return float(sum(s.readings for s in steps))
+
+
+def _median(steps: Collection[Bucket], view: View) -> Known:
+    return median(s.total / s.readings for s in steps)
+
+
+def _delta(steps: Collection[Bucket], view: View) -> Known:
+    first, last = _ends(steps)
+    return last.last - first.first
+
+
+def _rate(steps: Collection[Bucket], view: View) -> Known:
+    first, last = _ends(steps)
+    seconds = (last.last_ms - first.first_ms) / 1000
+    return (last.last - first.first) / seconds if seconds else None
+
+
+def _stuck(steps: Collection[Bucket], view: View) -> Known:
+    # Half a step more: two values one step apart differ by a hair more or less than it in binary.
+    spread = max(s.high for s in steps) - min(s.low for s in steps)
+    return spread <= 1.5 * view.resolution
+
+
+def _windowed(reduce: Reduce) -> Callable[[View | None, int], Memory]:
+    return lambda view, span_ms: Windowed(view, span_ms, reduce)
+
+
+_OVER: tuple[Takes, ...] = ("signal", "duration")
+
+FUNCTIONS = (
+    Function("avg", _OVER, "number", _windowed(_average), "mean of the readings in the window"),
+    Function("min", _OVER, "number", _windowed(_lowest), "lowest reading in the window"),
+    Function("max", _OVER, "number", _windowed(_highest), "highest reading in the window"),
+    Function("sum", _OVER, "number", _windowed(_total), "sum of the readings in the window"),
+    Function("count", _OVER, "number", _windowed(_count), "usable readings in the window"),
+    Function("median", _OVER, "number", _windowed(_median), "median of the window, from means of its steps"),
+    Function("delta", _OVER, "number", _windowed(_delta), "last minus first reading of the window"),
+    Function("rate", _OVER, "number", _windowed(_rate), "slope over the window, per second"),
+    Function("stuck", _OVER, "truth", _windowed(_stuck), "true if the window's readings differ by one step of resolution at most"),
+)
