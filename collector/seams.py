@@ -47,12 +47,16 @@ class Log(Protocol):
         """Up to `limit` records with offset > after, in order."""
         ...
 
+    def births(self) -> Sequence[Record]:
+        """Every birth the log holds, oldest first; trimming keeps them."""
+        ...
+
     def last_offset(self) -> int:
         """0 for an empty log."""
         ...
 
     def trim(self, below: int) -> int:
-        """Forgets records with offset < below; the accounting stays. Returns how many went."""
+        """Forgets data records with offset < below; births and the accounting stay. Returns how many went."""
         ...
 
     def poison(self, limit: int) -> Sequence[Poison]:
