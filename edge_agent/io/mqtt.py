@@ -1,0 +1,225 @@
+"""Does I/O: keeps a session with one of the site's brokers, for as long as the agent runs.
+
+Brokers are tried in the order of the site file, from the first one after every loss; between rounds the wait doubles from 1 s to
+60 s, with chance in it, and starts anew after a session that held. Only complete, checked messages reach `on_event`.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import random
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+from edge_agent.common.problem import Problem
+from edge_agent.contract.encoding import Malformed, decode_command, decode_receipt, decode_time
+from edge_agent.contract.message import Command, Receipt, TimeTell
+from edge_agent.contract.topics import Kind
+from edge_agent.io.mqtt_session import Identity, LinkFailed, Session
+from edge_agent.model.points import Broker
+
+FIRST_WAIT_S = 1.0
+LONGEST_WAIT_S = 60.0
+HELD_S = 30.0
+"""A session that held as long starts the waits anew."""
+
+
+@dataclass(frozen=True, slots=True)
+class LinkUp:
+    """Connected and subscribed."""
+
+    broker: str
+
+
+@dataclass(frozen=True, slots=True)
+class LinkDown:
+    """The session is gone."""
+
+
+@dataclass(frozen=True, slots=True)
+class LinkTrouble:
+    """No session came about, for a reason that was not told since the last session."""
+
+    problem: Problem
+
+
+LinkEvent = LinkUp | LinkDown | LinkTrouble | Receipt | TimeTell | Command
+
+
+@dataclass(frozen=True, slots=True)
+class LinkFigures:
+    """What `edge-agent status` shows of the link."""
+
+    up: bool = False
+    broker: str = ""
+    """host:port of the session, or the last one tried."""
+    sessions: int = 0
+    malformed: int = 0
+    refused: int = 0
+    problem: Problem | None = None
+    """Why there is no session at present."""
+
+
+def plain_text_problems(brokers: Sequence[Broker]) -> list[Problem]:
+    """NET301 for each broker beyond loopback that is spoken to without TLS."""
+    return [
+        Problem(
+            "NET301",
+            f"{broker.host}:{broker.port}",
+            "Readings, commands and the password travel in the clear: this broker is not on this machine and TLS is not set.",
+            "give the broker a `tls:` section with ca (and cert, key) in the site file",
+        )
+        for broker in brokers
+        if broker.tls is None and not _is_loopback(broker.host)
+    ]
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+class Backoff:
+    """Waits between rounds: doubling, each drawn between half of it and the whole."""
+
+    def __init__(self, rng: random.Random) -> None:
+        self._rng = rng
+        self._round = 0
+
+    def next_s(self) -> float:
+        """The wait before the next round."""
+        longest = min(LONGEST_WAIT_S, FIRST_WAIT_S * float(1 << min(self._round, 10)))
+        self._round += 1
+        return longest * self._rng.uniform(0.5, 1.0)
+
+    def reset(self) -> None:
+        """The next wait is the first one again."""
+        self._round = 0
+
+
+class Publisher:
+    """The agent's link to its broker. `on_event` is called on the link's own thread."""
+
+    def __init__(
+        self,
+        identity: Identity,
+        brokers: Sequence[Broker],
+        in_flight: int,
+        on_event: Callable[[LinkEvent], None],
+        rng: random.Random,
+    ) -> None:
+        self._identity = identity
+        self._brokers = tuple(brokers)
+        self._in_flight = in_flight
+        self._on_event = on_event
+        self._backoff = Backoff(rng)
+        self._stopping = threading.Event()
+        self._session: Session | None = None
+        self._figures = LinkFigures()
+        self._refused_before = 0
+        self._told = ""
+        self._thread = threading.Thread(target=self._run, name="mqtt", daemon=True)
+
+    def start(self) -> None:
+        """Begins to connect."""
+        self._thread.start()
+
+    def stop(self, timeout_s: float = 3.0) -> None:
+        """Says `offline` and disconnects; gives up after timeout_s, then the last will says the same."""
+        self._stopping.set()
+        session = self._session
+        if session is not None:
+            if session.is_up:
+                session.end()
+            else:
+                session.abort()
+        if self._thread.is_alive():
+            self._thread.join(timeout_s)
+        session = self._session
+        if self._thread.is_alive() and session is not None:
+            session.abort()
+            self._thread.join(1.0)
+
+    def publish(self, kind: Kind, payload: bytes) -> bool:
+        """Hands one message to the session; False when there is none. Retained where the contract says so."""
+        session = self._session
+        return session is not None and session.publish(kind, payload)
+
+    @property
+    def figures(self) -> LinkFigures:
+        """The state of the link now."""
+        session = self._session
+        refused = self._refused_before + (session.refused if session else 0)
+        return replace(self._figures, up=session is not None and session.is_up, refused=refused)
+
+    # --- the link's thread -------------------------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        while not self._stopping.is_set():
+            for broker in self._brokers:
+                began = time.monotonic()
+                was_up = self._one_session(broker)
+                if self._stopping.is_set():
+                    return
+                if was_up:
+                    if time.monotonic() - began >= HELD_S:
+                        self._backoff.reset()
+                    break
+            self._stopping.wait(self._backoff.next_s())
+
+    def _one_session(self, broker: Broker) -> bool:
+        """Runs one session to its end; True if it was up."""
+        address = f"{broker.host}:{broker.port}"
+        session = Session(
+            self._identity,
+            broker,
+            self._in_flight,
+            on_up=lambda: self._came_up(address),
+            on_message=self._message,
+        )
+        before = self._figures.sessions
+        self._figures = replace(self._figures, broker=address)
+        self._session = session
+        try:
+            session.run()
+        except LinkFailed as failure:
+            self._trouble(failure.problem)
+        self._session = None
+        self._refused_before += session.refused
+        was_up = self._figures.sessions > before
+        if was_up:
+            self._on_event(LinkDown())
+        return was_up
+
+    def _came_up(self, address: str) -> None:
+        self._figures = replace(self._figures, sessions=self._figures.sessions + 1, problem=None)
+        self._told = ""
+        self._on_event(LinkUp(address))
+
+    def _trouble(self, problem: Problem) -> None:
+        self._figures = replace(self._figures, problem=problem)
+        if problem.code + problem.where not in self._told.split():
+            self._told += f" {problem.code}{problem.where}"
+            self._on_event(LinkTrouble(problem))
+
+    def _message(self, kind: Kind, payload: bytes) -> None:
+        try:
+            if kind is Kind.RECEIPT:
+                event: LinkEvent = decode_receipt(payload)
+            elif kind is Kind.CMD:
+                event = decode_command(payload)
+            else:
+                answer = decode_time(payload)
+                if not isinstance(answer, TimeTell):
+                    return  # the agent's own question, back from the broker
+                event = answer
+        except Malformed:
+            self._figures = replace(self._figures, malformed=self._figures.malformed + 1)
+            return
+        self._on_event(event)

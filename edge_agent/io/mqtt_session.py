@@ -1,0 +1,356 @@
+"""Does I/O: one MQTT connection from CONNECT to its end, over paho-mqtt.
+
+Each connection gets a paho client of its own: what paho still holds in its queue goes with the connection, so the outbox stays
+the only queue. One thread runs `Session.run`; any thread may call `publish`.
+"""
+
+from __future__ import annotations
+
+import select
+import socket
+import ssl
+import struct
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from paho.mqtt import MQTTException
+from paho.mqtt.client import Client, ConnectFlags, MQTTMessage
+from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
+from paho.mqtt.reasoncodes import ReasonCode
+
+from edge_agent.common.problem import Problem
+from edge_agent.contract.encoding import MAX_UNPACKED, encode
+from edge_agent.contract.message import VERSION, Status
+from edge_agent.contract.topics import RETAINED, TO_AGENT, Kind, topic
+from edge_agent.model.points import Broker
+
+CONNECT_TIMEOUT_S = 10.0
+"""For TCP and TLS; another as long for CONNACK and SUBACK together."""
+MAX_PASSWORD_BYTES = 4096
+_WIRE_FAULTS = (MQTTException, struct.error, IndexError, KeyError, UnicodeDecodeError, ValueError, OSError)
+"""What paho raises from its reading side for bytes that are no MQTT, beside socket errors."""
+
+
+class LinkFailed(Exception):
+    """No session came about, or it broke in a way that a person should hear of."""
+
+    def __init__(self, problem: Problem) -> None:
+        super().__init__(problem.what)
+        self.problem = problem
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Who connects. status: what is said online; the last will says the same with `offline`."""
+
+    site: str
+    gateway: str
+    epoch: str
+    boot: str
+    software: str
+
+    @property
+    def client_id(self) -> str:
+        """One per gateway: a second agent of the same name takes the session over."""
+        return f"edge.{self.site}.{self.gateway}"
+
+    def status(self, state: str) -> bytes:
+        """The payload of topic `status`."""
+        return encode(Status(VERSION, "online" if state == "online" else "offline", self.epoch, self.boot, self.software))
+
+
+class Session:
+    """One connection. Raises LinkFailed from `run` when none comes about."""
+
+    def __init__(
+        self,
+        identity: Identity,
+        broker: Broker,
+        in_flight: int,
+        *,
+        on_up: Callable[[], None],
+        on_message: Callable[[Kind, bytes], None],
+    ) -> None:
+        self._identity = identity
+        self._broker = broker
+        self._allowed = in_flight
+        self._held_most = in_flight * 4
+        self._on_up = on_up
+        self._on_message = on_message
+        self._topics = {kind: topic(broker.root, identity.site, identity.gateway, kind) for kind in Kind}
+        self._kinds = {self._topics[kind]: kind for kind in TO_AGENT}
+        self._awaiting: set[int] = set()
+        self._up = threading.Event()
+        self._over = threading.Event()
+        self._failed: Problem | None = None
+        self._lock = threading.Lock()
+        self._outstanding = 0
+        """Sent without PUBACK."""
+        self._held: deque[tuple[Kind, bytes]] = deque()
+        """What the broker's Receive Maximum does not allow yet."""
+        self._due: deque[Callable[[], None]] = deque()
+        self._refused = 0
+        self._wake_r, self._wake_w = socket.socketpair()
+        self._wake_r.setblocking(False)
+        self._wake_w.setblocking(False)
+
+    @property
+    def is_up(self) -> bool:
+        """Connected, subscribed, not over."""
+        return self._up.is_set() and not self._over.is_set()
+
+    @property
+    def refused(self) -> int:
+        """Messages that the broker acknowledged with a failure code (MQTT 5)."""
+        return self._refused
+
+    # --- for any thread ----------------------------------------------------------------------------------------------
+
+    def publish(self, kind: Kind, payload: bytes) -> bool:
+        """Hands one message to the connection, QoS 1; False when it is not up or has more than enough to do."""
+        if not self.is_up:
+            return False
+        with self._lock:
+            if self._outstanding >= self._allowed:
+                if len(self._held) >= self._held_most:
+                    return False
+                self._held.append((kind, payload))
+                return True
+            self._outstanding += 1
+        return self._send(kind, payload)
+
+    def end(self) -> None:
+        """Asks for a clean end: `offline` is said, then DISCONNECT; `run` returns soon after."""
+        if self.is_up:
+            self._send(Kind.STATUS, self._identity.status("offline"))
+        self._client.disconnect()
+        self._wake()
+
+    def abort(self) -> None:
+        """Ends at once, without DISCONNECT: the broker will publish the last will."""
+        self._over.set()
+        self._wake()
+
+    # --- the connection's own thread ---------------------------------------------------------------------------------
+
+    def run(self) -> None:
+        """Connects and serves until the connection is over. Raises LinkFailed if it never was up."""
+        try:
+            self._client = self._make_client()
+            self._connect()
+            self._serve()
+        finally:
+            self._over.set()
+            self._close()
+        if self._failed is not None:
+            raise LinkFailed(self._failed)
+        if not self._up.is_set():
+            raise LinkFailed(self._away("the connection ended before the broker accepted it"))
+
+    def _make_client(self) -> Client:
+        broker = self._broker
+        mqtt5 = broker.version == "5"
+        client = Client(
+            CallbackAPIVersion.VERSION2,
+            client_id=self._identity.client_id,
+            clean_session=None if mqtt5 else True,
+            protocol=MQTTProtocolVersion.MQTTv5 if mqtt5 else MQTTProtocolVersion.MQTTv311,
+            reconnect_on_failure=False,
+        )
+        client.connect_timeout = CONNECT_TIMEOUT_S
+        client.max_inflight_messages_set(0)  # `publish` keeps the window, with the broker's own limit
+        client.max_queued_messages_set(0)
+        client.will_set(self._topics[Kind.STATUS], self._identity.status("offline"), qos=1, retain=True)
+        if broker.username:
+            client.username_pw_set(broker.username, self._password())
+        if broker.tls is not None:
+            self._set_tls(client)
+        client.on_connect = self._connected
+        client.on_subscribe = self._subscribed
+        client.on_message = self._message
+        client.on_publish = self._acknowledged
+        client.on_disconnect = self._disconnected
+        client.on_socket_register_write = lambda *_: None  # so that publish() never writes from another thread
+        return client
+
+    def _password(self) -> str | None:
+        if not self._broker.password_file:
+            return None
+        path = Path(self._broker.password_file)
+        try:
+            with path.open("rb") as file:
+                return file.read(MAX_PASSWORD_BYTES).decode().rstrip("\r\n")
+        except (OSError, UnicodeDecodeError) as error:
+            raise LinkFailed(
+                Problem(
+                    "NET307",
+                    str(path),
+                    f"The password file cannot be read: {getattr(error, 'strerror', None) or 'it is not text'}.",
+                    "write the password into it as one line and let the agent's user read it (chmod 600, chown edge-agent)",
+                )
+            ) from None
+
+    def _set_tls(self, client: Client) -> None:
+        tls = self._broker.tls
+        if tls is None:
+            return
+        try:
+            client.tls_set(ca_certs=tls.ca or None, certfile=tls.cert or None, keyfile=tls.key or None)
+        except (OSError, ValueError) as error:
+            raise LinkFailed(self._tls_problem(f"The TLS files cannot be used: {error}.")) from None
+
+    def _connect(self) -> None:
+        broker = self._broker
+        properties = None
+        options: dict[str, Any] = {}
+        if broker.version == "5":
+            properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]  # paho's own is untyped
+            properties.SessionExpiryInterval = 0
+            properties.MaximumPacketSize = MAX_UNPACKED + 4096
+            options = {"clean_start": True, "properties": properties}
+        try:
+            self._client.connect(broker.host, broker.port, keepalive=broker.keepalive_s, **options)
+        except ssl.SSLError as error:
+            raise LinkFailed(self._tls_problem(f"TLS with the broker fails: {error.reason or error}.")) from None
+        except (OSError, ValueError) as error:
+            raise LinkFailed(self._away(str(error))) from None
+
+    def _serve(self) -> None:
+        give_up = time.monotonic() + CONNECT_TIMEOUT_S
+        while not self._over.is_set():
+            connection = self._client.socket()
+            if connection is None:
+                return
+            if not self._up.is_set() and time.monotonic() > give_up:
+                self._failed = self._away("it accepts the connection and then says nothing")
+                return
+            try:
+                self._turn(connection)
+            except _WIRE_FAULTS as error:
+                if not self._up.is_set():
+                    self._failed = self._away(f"it does not speak MQTT ({error})")
+                return
+            while self._due:  # outside of the `try`: what the receivers raise is a defect, no wire fault
+                self._due.popleft()()
+
+    def _turn(self, connection: Any) -> None:
+        waiting = isinstance(connection, ssl.SSLSocket) and connection.pending() > 0
+        writers = [connection] if self._client.want_write() else []
+        readable, writable, _ = select.select([connection, self._wake_r], writers, [], 0 if waiting else 1.0)
+        if self._wake_r in readable:
+            self._wake_r.recv(4096)
+        if waiting or connection in readable:
+            self._client.loop_read()
+        if writable:
+            self._client.loop_write()
+        self._client.loop_misc()
+
+    def _close(self) -> None:
+        client = getattr(self, "_client", None)
+        connection = client.socket() if client is not None else None
+        if connection is not None:
+            connection.close()
+        self._wake_r.close()
+        with self._lock:
+            self._wake_w.close()
+
+    def _wake(self) -> None:
+        with self._lock:
+            if self._wake_w.fileno() >= 0:
+                with suppress(BlockingIOError):  # full: it is awake already
+                    self._wake_w.send(b"w")
+
+    def _send(self, kind: Kind, payload: bytes) -> bool:
+        sent = self._client.publish(self._topics[kind], payload, qos=1, retain=kind in RETAINED)
+        self._wake()
+        return sent.rc == 0
+
+    # --- paho's callbacks, on the connection's thread ----------------------------------------------------------------
+
+    def _connected(
+        self, client: Client, _userdata: Any, _flags: ConnectFlags, reason: ReasonCode, properties: Properties | None
+    ) -> None:
+        if reason.is_failure:
+            self._failed = self._refusal(str(reason))
+            return
+        theirs = getattr(properties, "ReceiveMaximum", None)
+        with self._lock:
+            if isinstance(theirs, int):
+                self._allowed = min(self._allowed, theirs)  # paho does not heed it by itself
+            self._outstanding += 1
+        self._send(Kind.STATUS, self._identity.status("online"))
+        _, mid = client.subscribe([(text, 1) for text in self._kinds])
+        if mid is not None:
+            self._awaiting.add(mid)
+
+    def _subscribed(self, _client: Client, _userdata: object, mid: int, reasons: list[ReasonCode], _properties: object) -> None:
+        if mid not in self._awaiting:
+            return
+        if any(reason.is_failure for reason in reasons):
+            where = f"{self._broker.host}:{self._broker.port}"
+            self._failed = Problem(
+                "NET305",
+                where,
+                "The broker refuses the agent's subscriptions; without them no receipt arrives.",
+                f"let this user read {', '.join(self._kinds)} in the broker's access list",
+            )
+            self._over.set()
+            return
+        self._up.set()
+        self._due.append(self._on_up)
+
+    def _message(self, _client: Client, _userdata: object, message: MQTTMessage) -> None:
+        kind = self._kinds.get(message.topic)
+        if kind is not None:
+            self._due.append(partial(self._on_message, kind, bytes(message.payload)))
+
+    def _acknowledged(self, _client: Client, _userdata: object, _mid: int, reason: ReasonCode, _properties: object) -> None:
+        self._refused += reason.is_failure
+        with self._lock:
+            self._outstanding = max(0, self._outstanding - 1)
+            due = self._held.popleft() if self._held and self._outstanding < self._allowed else None
+            self._outstanding += due is not None
+        if due is not None:
+            self._send(*due)
+
+    def _disconnected(self, _client: Client, _userdata: object, _flags: object, _reason: ReasonCode, _properties: object) -> None:
+        self._over.set()
+
+    # --- problems ----------------------------------------------------------------------------------------------------
+
+    def _away(self, why: str) -> Problem:
+        broker = self._broker
+        return Problem(
+            "NET302",
+            f"{broker.host}:{broker.port}",
+            f"The broker cannot be reached: {why}.",
+            f"check the gateway's network and the address; `nc -vz {broker.host} {broker.port}` must succeed",
+        )
+
+    def _refusal(self, reason: str) -> Problem:
+        broker = self._broker
+        hint = ' or the version: an MQTT 3.1.1 broker needs version: "3.1.1"' if broker.version == "5" else ""
+        return Problem(
+            "NET303",
+            f"{broker.host}:{broker.port}",
+            f"The broker refuses the connection: {reason}.",
+            f"check username and password_file in the site file{hint}",
+        )
+
+    def _tls_problem(self, what: str) -> Problem:
+        broker = self._broker
+        return Problem(
+            "NET304",
+            f"{broker.host}:{broker.port}",
+            what,
+            "check ca, cert and key in the site file, the gateway's clock, and that the certificate names this host",
+        )
