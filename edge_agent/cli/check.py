@@ -52,8 +52,17 @@ def _summary(loaded: LoadedSite) -> dict[str, object]:
 
 
 def _text(loaded: LoadedSite) -> str:
+    from edge_agent.config.quantities import spoken_ms
+
     rows = [
-        (bus.id, device.id, str(device.unit), device.profile or "-", str(len(device.points)), _spoken(_periods(device)))
+        (
+            bus.id,
+            device.id,
+            str(device.unit),
+            device.profile or "-",
+            str(len(device.points)),
+            ", ".join(map(spoken_ms, _periods(device))),
+        )
         for bus in loaded.site.buses
         for device in bus.devices
     ]
@@ -71,7 +80,3 @@ def _counted(number: int, one: str, many: str) -> str:
 
 def _periods(device: Device) -> list[int]:
     return sorted({point.period_ms for point in device.points})
-
-
-def _spoken(periods_ms: list[int]) -> str:
-    return ", ".join(f"{ms / 1000:g} s" for ms in periods_ms)

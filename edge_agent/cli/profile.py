@@ -54,6 +54,7 @@ def _show(name: Name, profiles: ProfileDirs = None, as_json: AsJson = False) -> 
     """Show one profile: its points, where they stand and what they mean."""
     from edge_agent.common.folders import data_folders
     from edge_agent.config.profiles import load_profile
+    from edge_agent.config.quantities import spoken_ms
 
     profile = load_profile(name, data_folders("device_profiles", profiles or ()))
     if as_json:
@@ -74,7 +75,7 @@ def _show(name: Name, profiles: ProfileDirs = None, as_json: AsJson = False) -> 
             p.raw_type,
             p.unit,
             p.role,
-            f"{(p.period or file.period) / 1000:g} s",
+            spoken_ms(p.period or file.period),
             p.name.zh if p.name else "",
         )
         for p in file.points

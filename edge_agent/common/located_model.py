@@ -166,6 +166,11 @@ def _refusal(detail: ErrorDetails, name: str, node: Located | None) -> tuple[str
         words = "at most" if "long" in kind else "at least"
         noun = "characters" if kind.startswith("string") else "entries"
         return f"{name} must have {words} {limit} {noun}.", "shorten it." if "long" in kind else "add to it."
+    if kind == "string_pattern_mismatch":
+        return (
+            f"{name} cannot be {shown}: it has characters, or a form, that may not stand there.",
+            "see the key in the documentation.",
+        )
     return f"{name} cannot be {shown}: {detail['msg']}.", "write another value."
 
 

@@ -14,25 +14,35 @@ def device_points(device: Located, profile: Profile | None, findings: Findings, 
     Codes: those of the schema, CFG028 a point that the profile does not have, CFG029 nothing to read.
     """
     listed = device.get("points")
-    said = {at.text: item for item in (listed.items if listed is not None else []) if (at := item.get("id")) is not None}
+    said = [item for item in (listed.items if listed is not None else []) if isinstance(item.value, dict)]
+    over = {_id(item): item for item in said if _id(item)}
     points: list[PointFile] = []
-    for point, tree in zip(profile.file.points, _point_trees(profile), strict=True) if profile is not None else ():
-        over = said.pop(point.id, None)
-        made = point if over is None else check(merged(tree, over), PointFile, findings, f'{context} / point "{point.id}"')
+    known = {} if profile is None else dict(zip((point.id for point in profile.file.points), _point_trees(profile), strict=True))
+    for point in profile.file.points if profile is not None else ():
+        made: PointFile | None = point
+        if point.id in over:
+            made = check(merged(known[point.id], over[point.id]), PointFile, findings, f'{context} / point "{point.id}"')
         points += [made] if made is not None else []
-    for name, item in said.items():
-        if profile is not None and not {"table", "address"} & item.mapping.keys():
-            _unknown(name, item, profile, findings, context)
-        elif (made := check(item, PointFile, findings, f'{context} / point "{name}"')) is not None:
+    for item in said:
+        if _id(item) in known:
+            continue
+        if profile is not None and _id(item) and not {"table", "address"} & item.mapping.keys():
+            _unknown(_id(item), item, profile, findings, context)
+        elif (made := check(item, PointFile, findings, f'{context} / point "{_id(item)}"' if _id(item) else context)) is not None:
             points.append(made)
-    if not said and not any(point.enabled for point in points) and not findings:
+    if not findings and not any(point.enabled for point in points):
         do = "enable a point, or remove the device." if points else "add `profile: maker/model` or `points:`."
         findings.add("CFG029", device.mark, "The device has no point to read.", do, context)
     return points
 
 
-def _point_trees(profile: Profile | None) -> list[Located]:
-    node = profile.tree.get("points") if profile is not None else None
+def _id(item: Located) -> str:
+    at = item.get("id")
+    return at.text if at is not None else ""
+
+
+def _point_trees(profile: Profile) -> list[Located]:
+    node = profile.tree.get("points")
     return node.items if node is not None else []
 
 

@@ -46,7 +46,7 @@ buses:
              period: 500 ms, lane: u, group: g, name: {zh: 压, en: voltage},
              limits: {low_low: 1, low: 2, high: 3, high_high: 4, range_low: 0, range_high: 5}}
           - {id: off, table: coil, address: 1, enabled: false}
-          - {id: trip, table: holding, address: 2, bit: 3, role: pump.fault, texts: {"1": {zh: 跳, en: trip}}, signs: {"1": overload}}
+          - {id: trip, table: holding, address: 2, bit: 3, role: pump.fault, texts: {"1": {zh: 跳, en: t}}, signs: {"1": overload}}
           - {id: code, table: holding, address: 3, type: u32, mask: 0xFF00, kind: code, sentinels: [65535], decimals: 0}
   - id: lan
     tcp: {host: 10.0.0.9, port: 1502, connect_timeout: 1 s}
@@ -109,7 +109,7 @@ def test_everything_a_running_agent_needs_can_be_said(tmp_path: Path) -> None:
         8,
         "bool",
         "u16",
-        {"1": Text("跳", "trip")},
+        {"1": Text("跳", "t")},
         {"1": "overload"},
     )
     assert (code.mask, code.kind, code.sentinels, code.decimals) == (0xFF00, "code", (65535,), 0)
@@ -224,3 +224,24 @@ def test_a_profile_name_never_leaves_its_folder(tmp_path: Path, name: str) -> No
 def test_a_point_that_cannot_be_is_refused(tmp_path: Path, said: str, code: str) -> None:
     text = HEAD + f"buses:\n  - {{id: b, tcp: {{host: h}}, devices: [{{id: d, points: [{{id: p, address: 1, {said}}}]}}]}}\n"
     assert [found for found, _ in refused(tmp_path, text)] == [code]
+
+
+def test_points_without_a_usable_id_are_said_each(tmp_path: Path) -> None:
+    text = (
+        HEAD
+        + "buses:\n- {id: b, tcp: {host: h}, devices: [{id: d, points: [{table: coil, address: 1}, {id: 5, table: coil, address: 2}, 7]}]}\n"
+    )
+    assert [code for code, _ in refused(tmp_path, text)] == ["CFG006", "CFG008", "CFG008"]
+
+
+def test_a_device_whose_points_are_all_off_is_said(tmp_path: Path) -> None:
+    text = (
+        HEAD + "buses:\n- {id: b, tcp: {host: h}, devices: [{id: d, points: [{id: p, table: coil, address: 1, enabled: false}]}]}\n"
+    )
+    assert [code for code, _ in refused(tmp_path, text)] == ["CFG029"]
+
+
+@pytest.mark.parametrize("said", ["root: a//b", "root: a/+/b", "root: A", "keepalive: 1 s", "version: 4"])
+def test_mqtt_values_are_bounded(tmp_path: Path, said: str) -> None:
+    text = PANEL.replace("mqtt: {", f"mqtt: {{{said}, ")
+    assert [code for code, _ in refused(tmp_path, text)] == ["CFG009"]
