@@ -227,10 +227,8 @@ def test_a_point_that_cannot_be_is_refused(tmp_path: Path, said: str, code: str)
 
 
 def test_points_without_a_usable_id_are_said_each(tmp_path: Path) -> None:
-    text = (
-        HEAD
-        + "buses:\n- {id: b, tcp: {host: h}, devices: [{id: d, points: [{table: coil, address: 1}, {id: 5, table: coil, address: 2}, 7]}]}\n"
-    )
+    points = "[{table: coil, address: 1}, {id: 5, table: coil, address: 2}, 7]"
+    text = HEAD + f"buses:\n- {{id: b, tcp: {{host: h}}, devices: [{{id: d, points: {points}}}]}}\n"
     assert [code for code, _ in refused(tmp_path, text)] == ["CFG006", "CFG008", "CFG008"]
 
 
