@@ -1,0 +1,171 @@
+"""Pure. Modbus frames: RTU with its CRC, TCP with its header, and finding the one acceptable reply in what comes.
+
+    RTU   unit(1) PDU(1-253) CRC(2, low byte first)                     MODBUS over Serial Line V1.02, 2.5.1
+    TCP   transaction(2) 0000(2) length(2) unit(1) PDU(1-253)           MODBUS Messaging on TCP/IP V1.0b, 3.1.3
+
+A window accepts one thing alone: a frame of the unit asked, with the function asked and the length that the request implies, or
+that unit's exception to that function. Noise, echoes, and replies to others or to earlier requests pass by.
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+
+MAX_RTU = 256
+MAX_PDU = 253
+_KEPT = 4 * MAX_RTU
+"""Bytes of one window that are kept; a line that babbles beyond it has nothing acceptable to say."""
+
+
+def _table() -> tuple[int, ...]:
+    table = []
+    for byte in range(256):
+        register = byte
+        for _ in range(8):
+            register = (register >> 1) ^ 0xA001 if register & 1 else register >> 1
+        table.append(register)
+    return tuple(table)
+
+
+_CRC = _table()
+
+
+def crc16(frame: bytes) -> bytes:
+    """CRC-16/MODBUS of a frame without its CRC, as it is sent: low byte first."""
+    register = 0xFFFF
+    for byte in frame:
+        register = (register >> 8) ^ _CRC[(register ^ byte) & 0xFF]
+    return register.to_bytes(2, "little")
+
+
+def rtu_frame(unit: int, pdu: bytes) -> bytes:
+    """The RTU frame of a PDU."""
+    body = bytes((unit,)) + pdu
+    return body + crc16(body)
+
+
+def tcp_frame(transaction: int, unit: int, pdu: bytes) -> bytes:
+    """The TCP frame of a PDU."""
+    return struct.pack(">HHHB", transaction, 0, len(pdu) + 1, unit) + pdu
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """The reply PDU that a request implies: how it begins, and its length."""
+
+    head: bytes
+    """First bytes: function, and byte count or echoed fields."""
+    length: int
+    """Bytes of the whole PDU; 0: told by the PDU itself (function 43)."""
+
+    @property
+    def exception(self) -> int:
+        """First byte of the exception to this request."""
+        return self.head[0] | 0x80
+
+    def length_of(self, pdu: bytes) -> int | None:
+        """Length of the acceptable PDU that `pdu` begins; 0 while that cannot be told yet; None if it begins none."""
+        if pdu[:1] == bytes((self.exception,)):
+            return 2
+        if pdu[: len(self.head)] != self.head[: len(pdu)]:
+            return None
+        return self.length or identification_length(pdu)
+
+    def accepts(self, pdu: bytes) -> bool:
+        """True for a whole PDU that may answer the request."""
+        return self.length_of(pdu) == len(pdu)
+
+
+def identification_length(pdu: bytes) -> int:
+    """Length of a reply to 43/14 (2B 0E code conformity more next count, then objects id, length, text); 0: not known yet."""
+    if len(pdu) < 7:
+        return 0
+    end = 7
+    for _ in range(pdu[6]):
+        if len(pdu) < end + 2:
+            return 0
+        end += 2 + pdu[end + 1]
+    return end
+
+
+class RtuWindow:
+    """Looks for the acceptable reply in the bytes that come after one request, however they are cut.
+
+    Byte after byte, a frame is taken at the moment at which it is whole, so that chunks make no difference. Bytes equal to the
+    request are an adapter's echo and void with everything before them.
+    """
+
+    def __init__(self, unit: int, expected: Expected, request: bytes) -> None:
+        self._unit = unit
+        self._expected = expected
+        self._request = request
+        self._came = bytearray()
+        self._starts: list[int] = []
+        self._echoed = 0
+        self.mismatches = 0
+        """Frames of the right shape whose CRC was wrong."""
+
+    def feed(self, chunk: bytes) -> bytes | None:
+        """The reply's PDU as soon as it is whole, else None."""
+        for byte in chunk:
+            if len(self._came) < _KEPT:
+                pdu = self._next(byte)
+                if pdu is not None:
+                    return pdu
+        return None
+
+    @property
+    def came(self) -> bytes:
+        """Everything that came and is not an echo."""
+        return bytes(self._came[self._echoed :])
+
+    def _next(self, byte: int) -> bytes | None:
+        self._came.append(byte)
+        if byte == self._unit:
+            self._starts.append(len(self._came) - 1)
+        if self._came.endswith(self._request):
+            self._starts.clear()
+            self._echoed = len(self._came)
+            return None
+        for start in list(self._starts):
+            frame = bytes(self._came[start:])
+            length = self._expected.length_of(frame[1:]) if len(frame) > 1 else 0
+            if length is None or length > MAX_PDU:
+                self._starts.remove(start)
+            elif length and len(frame) == length + 3:
+                self._starts.remove(start)
+                if frame[-2:] != crc16(frame[:-2]):
+                    self.mismatches += 1
+                elif not self._request.startswith(frame):
+                    return frame[1:-2]
+        return None
+
+
+class Unreadable(Exception):
+    """A TCP stream that is no Modbus, or whose frame contradicts itself: it cannot be followed any further."""
+
+
+class TcpStream:
+    """The frames of one TCP connection. Kept over requests, because a late reply may be cut anywhere."""
+
+    def __init__(self) -> None:
+        self._came = bytearray()
+
+    def clear(self) -> None:
+        """A new connection."""
+        self._came.clear()
+
+    def feed(self, chunk: bytes) -> list[tuple[int, int, bytes]]:
+        """(transaction, unit, PDU) of each frame that is whole now. Raises Unreadable."""
+        self._came += chunk
+        frames = []
+        while len(self._came) >= 7:
+            transaction, protocol, length, unit = struct.unpack_from(">HHHB", self._came)
+            if protocol != 0 or not 3 <= length <= MAX_PDU + 1:
+                raise Unreadable
+            if len(self._came) < 6 + length:
+                break
+            frames.append((transaction, unit, bytes(self._came[7 : 6 + length])))
+            del self._came[: 6 + length]
+        return frames

@@ -1,0 +1,89 @@
+"""Pure. What protocol sessions say to a link, and how an exchange can fail.
+
+A session is a generator: it yields actions, is sent the bytes that a `Receive` or `Flush` got (b"" for everything else), and
+returns its result. It knows no clock; windows are measured by whoever drives it (`edge_agent/bus.py`, or a test).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from dataclasses import dataclass
+from typing import TypeVar
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    """Puts bytes on the line after the silence that the line needs, and opens a window of window_ms from the last byte sent."""
+
+    payload: bytes
+    window_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Receive:
+    """Gives what has come, at least one byte; b"" when the window is over, or idle_ms after the window's last byte."""
+
+    idle_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Flush:
+    """Throws away what has come and was not asked for; gives it, for counting."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """Leaves the line alone for this long."""
+
+    pause_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Reopen:
+    """The stream can no longer be understood: ends the connection; a new one is made before the next `Send`."""
+
+
+Action = Send | Receive | Flush | Pause | Reopen
+Result = TypeVar("Result")
+Session = Generator[Action, bytes, Result]
+
+
+class Failure(Exception):
+    """An exchange gave no result. Subclasses differ in what to do next; `word` is the reason that events carry."""
+
+    word = "failure"
+
+
+class Silence(Failure):
+    """Nothing came. Retry, then count towards the device's silence."""
+
+    word = "timeout"
+
+    def __init__(self) -> None:
+        super().__init__("no answer")
+
+
+class Garbled(Failure):
+    """Something came that is no answer to the request. Retry once. came: the bytes, for the field technician."""
+
+    word = "garbled"
+
+    def __init__(self, came: bytes) -> None:
+        super().__init__(f"no acceptable answer in {came.hex(' ').upper()}")
+        self.came = came
+
+
+class Refused(Failure):
+    """The device answered with an exception. Split the block or set the point aside for codes 1-3."""
+
+    word = "exception"
+
+    def __init__(self, code: int) -> None:
+        super().__init__(f"exception {code}")
+        self.code = code
+
+
+class LinkDown(Failure):
+    """The port or connection is gone. Reopen with back-off."""
+
+    word = "link"
