@@ -1,0 +1,45 @@
+"""Does I/O: tables of the embedded store and the opening of its database."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+from edge_agent.common.problem import Problem, ProblemError
+
+SCHEMA = 1
+TABLES = """
+CREATE TABLE meta(name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE series(
+    id INTEGER PRIMARY KEY, site TEXT NOT NULL, gateway TEXT NOT NULL, device TEXT NOT NULL, point TEXT NOT NULL,
+    attributes BLOB NOT NULL, UNIQUE(site, gateway, device, point));
+CREATE TABLE history(series INTEGER NOT NULL, from_ms INTEGER NOT NULL, attributes BLOB NOT NULL,
+    PRIMARY KEY(series, from_ms)) WITHOUT ROWID;
+CREATE TABLE batch(
+    id INTEGER PRIMARY KEY, site TEXT NOT NULL, gateway TEXT NOT NULL, epoch TEXT NOT NULL, lane TEXT NOT NULL,
+    seq INTEGER NOT NULL, first_ms INTEGER NOT NULL, last_ms INTEGER NOT NULL, columns BLOB NOT NULL,
+    UNIQUE(site, gateway, epoch, lane, seq));
+CREATE INDEX batch_time ON batch(site, gateway, last_ms, first_ms);
+CREATE TABLE latest(series INTEGER PRIMARY KEY, time_ms INTEGER NOT NULL, value BLOB NOT NULL, quality INTEGER NOT NULL);
+"""
+
+
+def open_database(path: Path) -> sqlite3.Connection:
+    """A connection to the store, made if it is not there. Raises ProblemError (STO501 newer, STO502 unreadable)."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        database = sqlite3.connect(path, isolation_level=None, timeout=30.0, check_same_thread=False)
+        version = int(database.execute("PRAGMA user_version").fetchone()[0])
+        if version > SCHEMA:
+            database.close()
+            what = f"The store was written by a newer version (schema {version}, this one knows {SCHEMA})."
+            raise ProblemError(Problem("STO501", str(path), what, "install the newer version again."))
+        path.chmod(0o600)
+        for pragma in ("journal_mode=WAL", "synchronous=FULL", "journal_size_limit=67108864", "cache_size=-8192"):
+            database.execute(f"PRAGMA {pragma}").fetchall()
+        if version == 0:
+            database.executescript(f"BEGIN; {TABLES} PRAGMA user_version={SCHEMA}; COMMIT;")
+    except sqlite3.Error as error:
+        do = "move the file away: it is made anew from the log and from backups."
+        raise ProblemError(Problem("STO502", str(path), f"The store cannot be opened: {error}.", do)) from error
+    return database
