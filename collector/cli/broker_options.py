@@ -40,9 +40,16 @@ def address_of(loaded: Loaded, broker: str | None, user: str, password_file: str
             tls=mqtt.tls,
             tls_ca=mqtt.tls_ca,
         )
-    port_now = mqtt.embedded.port if mqtt.embedded is not None else 1883
-    status = read_status(loaded.state) if port_now == 0 else None
-    if status is not None:
-        port_now = status.broker_port
-    tls = mqtt.embedded is not None and bool(mqtt.embedded.certificate)
-    return BrokerAddress(mqtt.embedded.host if mqtt.embedded else "127.0.0.1", port_now, mqtt.root, user, password, tls=tls)
+    embedded = mqtt.embedded_broker
+    port = embedded.port or _port_now(loaded)
+    return BrokerAddress(
+        embedded.host, port, mqtt.root, user, password, tls=bool(embedded.certificate), tls_ca=embedded.certificate
+    )
+
+
+def _port_now(loaded: Loaded) -> int:
+    status = read_status(loaded.state)
+    if status is None:
+        do = "start it: `collector run`, or name the broker with --broker."
+        raise ProblemError(Problem("TRY401", str(loaded.state), "No collector runs on this state directory.", do))
+    return status.broker_port

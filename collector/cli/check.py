@@ -67,11 +67,10 @@ def check_all(loaded: Loaded) -> tuple[int, int]:
     except ProblemError as error:
         problems += error.problems
     problems += _secrets(loaded)
-    embedded = loaded.settings.mqtt.embedded
-    if embedded is not None:
-        plan = BrokerPlan("", embedded.host, embedded.port, embedded.users_file, embedded.certificate, embedded.key)
-        problem = check_plan(plan)
-        problems += [problem] if problem is not None else []
+    embedded = loaded.settings.mqtt.embedded_broker
+    plan = BrokerPlan("", embedded.host, embedded.port, embedded.users_file, embedded.certificate, embedded.key)
+    problem = check_plan(plan)
+    problems += [problem] if problem is not None else []
     if problems:
         raise ProblemError(problems)
     return sites, len(rules)

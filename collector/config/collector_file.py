@@ -70,6 +70,11 @@ class Mqtt(Part):
         return self
 
     @property
+    def embedded_broker(self) -> EmbeddedBroker:
+        """The embedded broker, where no foreign one is named."""
+        return self.embedded or EmbeddedBroker()
+
+    @property
     def broker_port(self) -> int:
         """The foreign broker's port."""
         return self.port or (8883 if self.tls else 1883)

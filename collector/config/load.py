@@ -13,6 +13,7 @@ from pathlib import Path
 from collector.config.collector_file import NOTIFIER_PATH_KEYS, PATH_KEYS, CollectorFile, at_home
 from collector.config.county_file import UNNAMED, county_of
 from collector.domain.county import County
+from edge_agent.common.folders import data_folders
 from edge_agent.common.located import Findings, Located, Mark, merged, with_value
 from edge_agent.common.located import Path as KeyPath
 from edge_agent.common.located_model import check
@@ -35,6 +36,11 @@ class Loaded:
     state: Path
     """The state directory."""
     county_path: Path | None
+
+    @property
+    def rule_folders(self) -> tuple[Path, ...]:
+        """Where the rules stand. Raises ProblemError (CFG015)."""
+        return data_folders("rulebook", (Path(self.settings.rules),) if self.settings.rules else ())
 
 
 def find_file(option: Path | None, environment: Mapping[str, str]) -> Path | None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import signal
 import socket
 import sys
 from asyncio import StreamReader, StreamWriter
@@ -134,7 +135,9 @@ async def _parent_gone() -> None:
 
 
 def main() -> int:
-    """The program."""
+    """The program. Signals to the whole group are the parent's business: it ends this child last."""
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, signal.SIG_IGN)
     logging.basicConfig(level=logging.ERROR, format="broker: %(message)s")
     logging.getLogger("amqtt.plugins").setLevel(logging.WARNING)
     settings = msgspec.json.decode(sys.stdin.readline(), type=BrokerSettings)

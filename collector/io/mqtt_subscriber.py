@@ -33,6 +33,7 @@ _log = logging.getLogger(__name__)
 _KEEPALIVE_S = 30
 _BACKOFF_S = (0.3, 0.6, 1.2, 2.5, 5.0, 10.0)
 _CONNECT_TIMEOUT_S = 5.0
+MQTT_311 = MQTTProtocolVersion.MQTTv311
 _OLDER = "Unsupported protocol version"
 _WIRE_FAULTS = (MQTTException, struct.error, IndexError, KeyError)
 """What paho raises, beside OSError and ValueError, for bytes that are no MQTT."""

@@ -61,7 +61,7 @@ def feed(
     client = _client(address, gateway, events)
     try:
         client.connect(address.host, address.port, keepalive=30)
-    except OSError as error:
+    except (OSError, ValueError) as error:
         raise ProblemError(_no_link(address, str(error))) from error
     client.loop_start()
     try:
