@@ -1,126 +1,183 @@
-"""Pure. Open batches: readings and events of one lane until they are closed into one body."""
+"""Pure. Open batches: readings, events and gap records gather per lane until a batch is closed and encoded, once.
+
+A normal batch closes `batch_ms` after its first reading or at `batch_readings`; an urgent one after URGENT_WAIT_MS, so that
+what happens together travels together. Gap records wait for company up to GAP_WAIT_MS, because each drop makes one.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from edge_agent.contract.encoding import run_lengths
-from edge_agent.contract.message import Block, Body, Column, Event, Gap, Lane
+from edge_agent.contract.encoding import MAX_TEXT, encode_body, run_lengths
+from edge_agent.contract.message import NORMAL, Block, Body, Column, Event, Gap, Lane, Value
+from edge_agent.contract.quality import Quality
+from edge_agent.model.points import Delivery
 from edge_agent.model.reading import Happening, Reading
 
-URGENT_MS = 200
-"""An urgent batch waits at most this long for company."""
+URGENT_WAIT_MS = 200
+GAP_WAIT_MS = 60_000
+MAX_BATCH_BYTES = 256 << 10
+"""A batch closes when its body may have become as long: far below what a message may hold (encoding.MAX_UNPACKED)."""
+_READING_BYTES = 40
+_TEXT_BYTES = 6
+"""A character of a text takes up to six bytes in JSON."""
+
+
+@dataclass(frozen=True, slots=True)
+class Closed:
+    """One batch, closed and encoded. base_ms: monotonic time that its offsets count from."""
+
+    lane: Lane
+    base_ms: int
+    arrived_ms: int
+    """Monotonic time when its first content came: its durability window begins here."""
+    body: bytes
+    readings: int
+    gaps: int
 
 
 @dataclass(slots=True)
 class OpenBatch:
-    """What has been taken of one lane and is in no sequence yet. Times are monotonic ms of this boot."""
+    """What one lane has gathered. Times are monotonic ms."""
 
-    opened_ms: int | None = None
-    readings: list[Reading] = field(default_factory=list)
-    events: list[Happening] = field(default_factory=list)
-    gaps: list[Gap] = field(default_factory=list)
+    lane: Lane
+    wait_ms: int
+    most_readings: int
+    arrived_ms: int = 0
+    due_ms: int | None = None
+    """When it closes; None while it is empty."""
+    _readings: list[Reading] = field(default_factory=list)
+    _events: list[Happening] = field(default_factory=list)
+    _gaps: list[Gap] = field(default_factory=list)
+    _bytes: int = 0
 
     @property
-    def empty(self) -> bool:
-        """True if there is nothing to close."""
-        return not (self.readings or self.events or self.gaps)
+    def is_full(self) -> bool:
+        """True when nothing more may come in."""
+        return len(self._readings) >= self.most_readings or self._bytes >= MAX_BATCH_BYTES
 
-    def opened(self, now_ms: int) -> None:
-        """Something came: the batch is open since now, if it was not before."""
-        if self.opened_ms is None:
-            self.opened_ms = now_ms
+    @property
+    def has_gaps(self) -> bool:
+        """True while it holds gap records."""
+        return bool(self._gaps)
 
-    def base_ms(self, now_ms: int) -> int:
-        """Monotonic time of the oldest thing in it."""
-        return min([r.taken_ms for r in self.readings] + [e.taken_ms for e in self.events], default=now_ms)
+    def add_reading(self, now_ms: int, reading: Reading) -> None:
+        """One reading; what JSON cannot carry becomes "no value"."""
+        self._begin(now_ms, self.wait_ms)
+        value, quality = sendable(reading.value, reading.quality)
+        if value is not reading.value:
+            reading = Reading(reading.series, reading.taken_ms, value, quality)
+        self._readings.append(reading)
+        self._bytes += _READING_BYTES + (_TEXT_BYTES * len(value) if isinstance(value, str) else 0)
 
-    def body(self, base_ms: int) -> Body:
-        """Its body; offsets count from base_ms."""
-        return Body(_blocks(self.readings, base_ms), [_event(e, base_ms) for e in self.events], list(self.gaps))
+    def add_event(self, now_ms: int, event: Happening) -> None:
+        """One event."""
+        self._begin(now_ms, self.wait_ms)
+        self._events.append(event)
+        texts = [
+            event.kind,
+            event.subject,
+            event.reason,
+            *(k for k, _ in event.about),
+            *(v for _, v in event.about if isinstance(v, str)),
+        ]
+        self._bytes += 100 + _TEXT_BYTES * sum(map(len, texts)) + _READING_BYTES * len(event.about)
+
+    def add_gaps(self, now_ms: int, gaps: Iterable[Gap]) -> None:
+        """Gap records; one that continues the last one is joined to it."""
+        for gap in gaps:
+            self._begin(now_ms, GAP_WAIT_MS)
+            if self._gaps and (joined := join_gaps(self._gaps[-1], gap)) is not None:
+                self._gaps[-1] = joined
+            else:
+                self._gaps.append(gap)
+                self._bytes += 200
+
+    def close(self) -> Closed | None:
+        """The batch, encoded; None if there is none. The lane is empty afterwards."""
+        if self.due_ms is None:
+            return None
+        times = [*(r.taken_ms for r in self._readings), *(e.taken_ms for e in self._events)]
+        base = min(times, default=self.arrived_ms)
+        events = [_event(e, base) for e in self._events]
+        if self._gaps:
+            events.append(_dropped(self._gaps, self.arrived_ms - base))
+        body = Body(columns(self._readings, base), events, list(self._gaps))
+        closed = Closed(self.lane, base, self.arrived_ms, encode_body(body), len(self._readings), len(self._gaps))
+        self._readings, self._events, self._gaps, self._bytes, self.due_ms = [], [], [], 0, None
+        return closed
+
+    def _begin(self, now_ms: int, wait_ms: int) -> None:
+        if self.due_ms is None:
+            self.arrived_ms = now_ms
+            self.due_ms = now_ms + wait_ms
+        self.due_ms = min(self.due_ms, now_ms + wait_ms)
 
 
-def _blocks(readings: Sequence[Reading], base_ms: int) -> list[Block]:
-    """Columns grouped by equal instants, so that an instant is written once for all series read in one request."""
-    by_series: dict[int, list[Reading]] = {}
+def new_open_batches(settings: Delivery) -> tuple[OpenBatch, OpenBatch]:
+    """The two lanes, empty: normal, urgent."""
+    most = settings.batch_readings
+    return OpenBatch(NORMAL, settings.batch_ms, most), OpenBatch("u", min(URGENT_WAIT_MS, settings.batch_ms), most)
+
+
+def sendable(value: Value, quality: Quality) -> tuple[Value, Quality]:
+    """The value as it can cross the wire: NaN and infinities are no values; texts are cut and hold no lone surrogates."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return None, quality if quality.is_bad else Quality.BAD_SENSOR
+    if isinstance(value, str):
+        clean = text(value)
+        return (value if clean == value else clean), quality
+    return value, quality
+
+
+def text(value: str) -> str:
+    """A text as it can cross the wire."""
+    return value[:MAX_TEXT].encode("utf-8", "replace").decode("utf-8")
+
+
+def columns(readings: Sequence[Reading], base_ms: int) -> list[Block]:
+    """Readings as columns, the series of equal instants in one block, in the order in which they first came."""
+    of_series: dict[int, list[Reading]] = {}
     for reading in readings:
-        by_series.setdefault(reading.series, []).append(reading)
-    by_instants: dict[tuple[int, ...], list[Column]] = {}
-    for series, rows in by_series.items():
-        rows.sort(key=_taken_ms)
-        column = Column(series, [r.value for r in rows], run_lengths([int(r.quality) for r in rows]))
-        by_instants.setdefault(tuple(r.taken_ms for r in rows), []).append(column)
-    return [Block(_steps(instants, base_ms), columns) for instants, columns in by_instants.items()]
-
-
-def _taken_ms(reading: Reading) -> int:
-    return reading.taken_ms
+        of_series.setdefault(reading.series, []).append(reading)
+    blocks: dict[tuple[int, ...], list[Column]] = {}
+    for series, taken in of_series.items():
+        taken.sort(key=lambda r: r.taken_ms)
+        column = Column(series, [r.value for r in taken], run_lengths([int(r.quality) for r in taken]))
+        blocks.setdefault(tuple(r.taken_ms for r in taken), []).append(column)
+    return [Block(_steps(instants, base_ms), block) for instants, block in blocks.items()]
 
 
 def _steps(instants: Sequence[int], base_ms: int) -> list[int]:
-    before = [base_ms, *instants[:-1]]
-    return [now - last for now, last in zip(instants, before, strict=True)]
+    return [now - before for before, now in zip((base_ms, *instants), instants, strict=False)]
 
 
 def _event(happening: Happening, base_ms: int) -> Event:
+    about: dict[str, float | int | bool | str | None] = {
+        text(name): sendable(value, Quality.GOOD)[0] for name, value in happening.about
+    }
     return Event(
-        happening.taken_ms - base_ms, happening.kind, happening.on, happening.subject, happening.reason, dict(happening.about)
+        happening.taken_ms - base_ms,
+        text(happening.kind),
+        happening.on,
+        text(happening.subject),
+        text(happening.reason),
+        about,
     )
 
 
-@dataclass(slots=True)
-class Batcher:
-    """The open batch of each lane, and when it is due. urgent_series: indices that travel in lane `u`."""
+def _dropped(gaps: Sequence[Gap], t: int) -> Event:
+    batches, readings = sum(g.z - g.a + 1 for g in gaps), sum(g.readings for g in gaps)
+    return Event(t, "outbox.dropped", reason=gaps[0].why, about={"batches": batches, "readings": readings})
 
-    batch_ms: int
-    batch_readings: int
-    urgent_series: frozenset[int] = frozenset()
-    normal: OpenBatch = field(default_factory=OpenBatch)
-    urgent: OpenBatch = field(default_factory=OpenBatch)
 
-    def take(self, now_ms: int, readings: Sequence[Reading]) -> None:
-        """Puts each reading into the batch of its lane."""
-        for reading in readings:
-            batch = self.urgent if reading.series in self.urgent_series else self.normal
-            batch.opened(now_ms)
-            batch.readings.append(reading)
-
-    def tell(self, now_ms: int, events: Sequence[Happening] = (), gaps: Sequence[Gap] = ()) -> None:
-        """Puts events and gap records into the urgent batch."""
-        if events or gaps:
-            self.urgent.opened(now_ms)
-            self.urgent.events += events
-            self.urgent.gaps += gaps
-
-    def due_at_ms(self) -> int | None:
-        """When the next batch must be closed; None if nothing is open."""
-        times = []
-        for batch, wait_ms in ((self.normal, self.batch_ms), (self.urgent, min(URGENT_MS, self.batch_ms))):
-            if batch.opened_ms is not None:
-                full = len(batch.readings) >= self.batch_readings
-                times.append(batch.opened_ms if full else batch.opened_ms + wait_ms)
-        return min(times, default=None)
-
-    def close_due(self, now_ms: int) -> list[tuple[Lane, OpenBatch]]:
-        """Batches that are due, urgent first; they are open no more."""
-        closed: list[tuple[Lane, OpenBatch]] = []
-        urgent_ms = min(URGENT_MS, self.batch_ms)
-        if self._is_due(self.urgent, urgent_ms, now_ms):
-            closed.append(("u", self.urgent))
-            self.urgent = OpenBatch()
-        if self._is_due(self.normal, self.batch_ms, now_ms):
-            closed.append(("n", self.normal))
-            self.normal = OpenBatch()
-        return closed
-
-    def close_all(self) -> list[tuple[Lane, OpenBatch]]:
-        """Every batch that is open and not empty."""
-        both: list[tuple[Lane, OpenBatch]] = [("u", self.urgent), ("n", self.normal)]
-        self.urgent, self.normal = OpenBatch(), OpenBatch()
-        return [(lane, batch) for lane, batch in both if not batch.empty]
-
-    def _is_due(self, batch: OpenBatch, wait_ms: int, now_ms: int) -> bool:
-        if batch.opened_ms is None:
-            return False
-        return len(batch.readings) >= self.batch_readings or now_ms >= batch.opened_ms + wait_ms
+def join_gaps(first: Gap, second: Gap) -> Gap | None:
+    """One record for both where the second continues the first, else None."""
+    if (first.e, first.l, first.why) != (second.e, second.l, second.why) or second.a != first.z + 1:
+        return None
+    starts = [t for t in (first.t_from, second.t_from) if t is not None]
+    ends = [t for t in (first.t_to, second.t_to) if t is not None]
+    readings = first.readings + second.readings
+    return Gap(first.e, first.l, first.a, second.z, readings, first.why, min(starts, default=None), max(ends, default=None))

@@ -1,361 +1,422 @@
-"""Pure. The delivery machine: from readings to receipts, `step(now_ms, event) -> actions` (machine.py holds the words).
+"""Pure. The delivery machine: readings and events in, batches out, until the collector's receipt covers each of them.
 
-It batches (batching.py), stamps (stamping.py), holds (outbox.py), sends (window.py) and believes receipts. now_ms is monotonic time
-of this boot. Nothing is deleted before a receipt covers it; nothing is believed durable before `Written` says so.
+    courier = Courier(settings)
+    for action in courier.step(now_ms, Start(epoch, boot, birth, stored)): ...
+
+One caller, one thread. Every event is answered by the actions to carry out, in their order. What each part decides stands in its
+own module: batching, stamping, outbox (what is held), durability (the file), window (order and pace of sending), receipts.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
 
-import msgspec
-
-from edge_agent.contract import encoding
-from edge_agent.contract import message as m
-from edge_agent.delivery import machine as w
-from edge_agent.delivery.batching import Batcher, OpenBatch
-from edge_agent.delivery.outbox import Held, Outbox, gap_records
-from edge_agent.delivery.stamping import EARLIEST_MS, Stamper
+from edge_agent.contract.encoding import encode_birth_body
+from edge_agent.contract.message import NORMAL, URGENT, BirthBody, Gap, Lane
+from edge_agent.delivery import machine as ev
+from edge_agent.delivery.batching import Closed, new_open_batches
+from edge_agent.delivery.durability import Durability
+from edge_agent.delivery.outbox import Held, OnDisk, Outbox, held_from
+from edge_agent.delivery.receipts import Receipts
+from edge_agent.delivery.stamping import Offset, offset_of, offsets_of_earlier_boots, stamp
 from edge_agent.delivery.window import SendWindow
+from edge_agent.delivery.wire import payload
 from edge_agent.model.points import Delivery
 from edge_agent.model.reading import Happening
 
-NOT_STARTED = "the first event must be Start"
-SURE_MS = 1000
-"""Stamps that may be off by more say so in the message."""
-FORGET_AT = 64
-"""So many dead rows in the file are worth a write of their own."""
+STAMP_PATIENCE_MS = 600_000
+"""So long a broken disk may hold back batches whose stamp must be durable first; then they are sent all the same."""
+AGE_CHECK_MS = 60_000
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """Bounds of what is kept in memory, bytes of bodies."""
+
+    unsafe_bytes: int = 16 << 20
+    """Without a copy on disk: reached only while the disk refuses; then the oldest is dropped."""
+    cached_bytes: int = 2 << 20
+    """With a copy on disk."""
 
 
 class Courier:
-    """One gateway's delivery. Events in, actions out; holds no thread, clock, file or socket."""
+    """Step machine of delivery. Raises ValueError for settings it does not know."""
 
-    def __init__(self, settings: Delivery) -> None:
+    def __init__(self, settings: Delivery, memory: Memory = Memory()) -> None:
         if settings.confirm != "receipt":
-            raise ValueError("confirm: puback is not built yet; use receipt")
+            raise ValueError(f"confirm: {settings.confirm!r} is not served; only 'receipt' is")
         self._settings = settings
-        self._outbox = Outbox()
-        self._window = SendWindow(settings.in_flight, settings.resend_ms, settings.newest_first)
-        self._batcher = Batcher(min(settings.batch_ms, settings.window_ms), settings.batch_readings)
-        self._stamper = Stamper("")
-        self._epoch = self._boot = self._birth = ""
-        self._last_seq: dict[m.Lane, int] = {"n": 0, "u": 0}
-        self._connected = self._stopping = self._announce = False
-        self._log_id = ""
-        self._token = 0
-        self._writing: tuple[int, list[w.Key], list[w.Key]] | None = None
-        self._write_after_ms = 0
-        self._disk = ""
-        self._taken = self._delivered = 0
-        self._earlier_boot_end: dict[str, int] = {}
+        self._memory = memory
+        self.outbox = Outbox()
+        self.window = SendWindow(settings)
+        self.durability = Durability(settings.window_ms, self.outbox)
+        self._receipts = Receipts()
+        self._normal, self._urgent = new_open_batches(settings)
+        self._actions: list[ev.Action] = []
+        self._now_ms = 0
+        self._epoch = self._boot = ""
+        self._started_ms = 0
+        self._offset: Offset | None = None
+        self._urgent_series: frozenset[int] = frozenset()
+        self._last_seq: dict[Lane, int] = {NORMAL: 0, URGENT: 0}
+        self._sent_seq: dict[Lane, int] = {NORMAL: 0, URGENT: 0}
+        self._connected = self._stopping = self._final_write = False
+        self._wake_ms: int | None = None
+        self._age_check_ms = 0
+        self._refused: set[tuple[str, str, str]] = set()
+        self._taken = self._delivered = self._dropped = 0
+        self._on: dict[type, Callable[[Any], None]] = {
+            ev.Start: self._start, ev.Taken: self._take, ev.Happened: self._happen, ev.NewBirth: self._rebirth,
+            ev.SendBirth: self._send_birth, ev.Connected: self._connect, ev.Disconnected: self._disconnect,
+            ev.ReceiptCame: self._receipt, ev.ClockSet: self._clock, ev.Written: self._written,
+            ev.WriteFailed: self._write_failed, ev.Fetched: self._fetched, ev.Tick: self._tick, ev.Stop: self._stop,
+        }  # fmt: skip
 
-    def step(self, now_ms: int, event: w.Event) -> list[w.Action]:
-        """What to do now that `event` has happened. Raises ValueError if the first event is not Start."""
-        if not self._epoch and not isinstance(event, w.Start):
-            raise ValueError(NOT_STARTED)
-        actions = self._handle(now_ms, event)
-        self._close_due(now_ms)
-        actions += self._bound(now_ms)
-        self._outbox.release(self._birth)
-        actions += self._write(now_ms)
-        actions += self._send(now_ms)
-        return [*actions, w.WakeAt(self._wake_at_ms(now_ms))]
+    def step(self, now_ms: int, event: ev.Event) -> list[ev.Action]:
+        """Takes one event at monotonic time now_ms and returns what is to be done, in order."""
+        self._actions = []
+        self._now_ms = now_ms
+        self._on[type(event)](event)
+        self._close_due()
+        self._keep_bounds()
+        self._write_due()
+        self._send()
+        self._ask_to_wake()
+        return self._actions
 
-    def figures(self, now_ms: int) -> w.Figures:
-        """Where delivery stands."""
-        waiting = list(self._outbox.waiting())
-        data = [h for h in waiting if h.stored.kind == "data"]
-        return w.Figures(
-            taken=self._taken,
-            delivered=self._delivered,
-            depth=len(data),
-            depth_readings=sum(h.stored.readings for h in data)
-            + len(self._batcher.normal.readings)
-            + len(self._batcher.urgent.readings),
-            depth_bytes=sum(h.size for h in waiting),
-            on_disk=sum(h.on_disk for h in data),
-            oldest_ms=max((now_ms - h.since_ms for h in data), default=None),
-            dropped=self._outbox.dropped,
-            unstamped=sum(h.stored.t0 is None for h in waiting),
-            epoch=self._epoch,
-            connected=self._connected,
-            disk=self._disk,
-        )
+    def figures(self, now_ms: int) -> ev.Figures:
+        """What `status` shows."""
+        self._now_ms = now_ms
+        held = self.outbox
+        return ev.Figures(
+            self._taken, self._delivered, held.depth, held.depth_readings, held.depth_bytes, held.on_disk, self._oldest_ms(),
+            self._dropped, self._unstamped(), self._epoch, self._connected, self.durability.disk,
+        )  # fmt: skip
 
-    def _handle(self, now_ms: int, event: w.Event) -> list[w.Action]:
-        match event:
-            case w.Start():
-                return self._start(now_ms, event)
-            case w.Taken():
-                return self._take(now_ms, event)
-            case w.Happened():
-                return self._happened(now_ms, event)
-            case w.NewBirth():
-                return self._take_birth(now_ms, event.birth)
-            case w.Connected():
-                return self._link_up()
-            case w.Disconnected():
-                return self._link_down()
-            case w.ReceiptCame():
-                return self._receipt(event)
-            case w.ClockSet():
-                return self._clock(event)
-            case w.Written():
-                return self._written(event)
-            case w.WriteFailed():
-                return self._write_failed(now_ms, event)
-            case w.Fetched():
-                return self._fetched(now_ms, event)
-            case w.Stop():
-                return self._stop(now_ms)
-            case w.Tick():
-                return []
+    # --- what comes in ---
 
-    # --- events ----------------------------------------------------------------------------------------------------
-
-    def _start(self, now_ms: int, event: w.Start) -> list[w.Action]:
-        self._epoch, self._boot = event.epoch, event.boot
-        self._stamper = Stamper(event.boot)
+    def _start(self, event: ev.Start) -> None:
+        self._epoch, self._boot, self._started_ms = event.epoch, event.boot, self._now_ms
+        self._age_check_ms = self._now_ms + AGE_CHECK_MS
+        anchors = {a.epoch: Offset(a.offset_ms, a.source, a.bound_ms) for a in event.anchors}
         for stored in event.stored:
-            self._outbox.add(stored, now_ms, on_disk=True)
-            if stored.t0 is None:
-                self._earlier_boot_end[stored.boot] = max(
-                    self._earlier_boot_end.get(stored.boot, 0), stored.mono_ms + _span_ms(stored)
-                )
-        actions = self._take_birth(now_ms, event.birth)
+            held = held_from(stored)
+            if held.t0 is None and held.key.epoch in anchors:
+                stamp(held, anchors[held.key.epoch])
+            self.outbox.add(held)
+            self._offer(held)
+        self._be_born(event.birth)
         if event.set_aside:
-            self._batcher.tell(now_ms, [Happening("outbox.set-aside", now_ms, reason=event.set_aside)])
-        if event.stored:
-            actions.append(w.Report("outbox.loaded", f"{len(event.stored)} messages of earlier runs wait for their receipt"))
-        return actions
+            self._report("outbox.set-aside", f"The outbox file was damaged; it was set aside as {event.set_aside}.")
+            self._urgent.add_event(self._now_ms, Happening("outbox.set-aside", self._now_ms, reason=event.set_aside))
 
-    def _take(self, now_ms: int, event: w.Taken) -> list[w.Action]:
+    def _take(self, event: ev.Taken) -> None:
+        for reading in event.readings:
+            batch = self._urgent if reading.series in self._urgent_series else self._normal
+            if batch.is_full:
+                self._close(batch.close())
+            batch.add_reading(self._now_ms, reading)
         self._taken += len(event.readings)
-        self._batcher.take(now_ms, event.readings)
-        return []
 
-    def _happened(self, now_ms: int, event: w.Happened) -> list[w.Action]:
-        self._batcher.tell(now_ms, list(event.events))
-        return []
+    def _happen(self, event: ev.Happened) -> None:
+        for happening in event.events:
+            if self._urgent.is_full:
+                self._close(self._urgent.close())
+            self._urgent.add_event(self._now_ms, happening)
 
-    def _link_up(self) -> list[w.Action]:
-        self._connected = self._announce = True
-        self._window.lost_link()
-        return []
+    def _rebirth(self, event: ev.NewBirth) -> None:
+        newest = self.outbox.newest_birth
+        if newest is None or encode_birth_body(event.birth)[1] != newest.birth:
+            self._close_all()
+            self._be_born(event.birth)
 
-    def _link_down(self) -> list[w.Action]:
+    def _send_birth(self, _: ev.SendBirth) -> None:
+        newest = self.outbox.newest_birth
+        if newest is not None:
+            self._revive(newest)
+            self.window.withdraw(newest.key)
+            self._offer(newest)
+
+    def _connect(self, _: ev.Connected) -> None:
+        self._connected = True
+        self.window.restart()
+
+    def _disconnect(self, _: ev.Disconnected) -> None:
         self._connected = False
-        self._window.lost_link()
-        return []
+        self.window.restart()
 
-    def _receipt(self, event: w.ReceiptCame) -> list[w.Action]:
-        actions: list[w.Action] = []
-        if self._log_id and event.receipt.log != self._log_id:
-            self._outbox.revive()
-            self._window.lost_link()
-            actions.append(w.Report("receipt.new-log", "the collector has another log; everything still held is sent again"))
-        self._log_id = event.receipt.log
-        for lane in event.receipt.lanes:
-            if not self._outbox.holds_of(lane.e, lane.l):
-                continue
-            highest = max([lane.upto, *(last for _, last in lane.ranges)])
-            if lane.e == self._epoch and highest > self._last_seq[lane.l]:
-                text = f"a receipt for {lane.l}/{highest}, but only {self._last_seq[lane.l]} were sent; it is ignored"
-                actions.append(w.Report("receipt.beyond", text))
-                continue
-            newly = self._outbox.confirm(lane)
-            self._window.settle(h.stored.key for h in newly)
-            self._delivered += sum(h.stored.readings for h in newly)
-        return actions
+    def _receipt(self, event: ev.ReceiptCame) -> None:
+        applied = self._receipts.read(event.receipt, self.outbox, self._epoch, self._sent_seq)
+        for claim in applied.refused:
+            if (event.receipt.log, claim.e, claim.l) not in self._refused and len(self._refused) < 100:
+                self._refused.add((event.receipt.log, claim.e, claim.l))
+                beyond = claim.ranges[-1][1] if claim.ranges else claim.upto
+                self._report("receipt.refused", f"A receipt speaks of {claim.e} {claim.l} {beyond}, which was never sent.")
+        if applied.is_new_log:
+            self._report("log.new", f"The collector's log is now {event.receipt.log}: everything held is sent again.")
+            self.window.restart()
+        for held in applied.released:
+            self._delivered += held.readings
+            self._release(held)
+            if held.kind == "birth" and self.outbox.needed(held):
+                self.outbox.keep_birth(held)
+            else:
+                self.durability.forget(held)
+        if applied.is_new_log:
+            covered = {held.key for held in applied.released}
+            for birth in [b for b in self.outbox.kept_births.values() if b.key not in covered]:
+                self._revive(birth)
+        self._forget_births()
+        self.window.hear(self._now_ms)
 
-    def _clock(self, event: w.ClockSet) -> list[w.Action]:
-        self._stamper.set_clock(event)
-        known = max(
-            (h.stored.t0 for h in self._outbox.held.values() if h.stored.t0 and h.stored.boot != self._boot), default=EARLIEST_MS
-        )
-        for held in self._outbox.held.values():
-            if held.stored.t0 is None:
-                self._stamp(held, known)
-        return []
-
-    def _written(self, event: w.Written) -> list[w.Action]:
-        if self._writing is None or self._writing[0] != event.token:
-            return []
-        _, added, _ = self._writing
-        self._writing, self._disk = None, ""
-        for key in added:
-            held = self._outbox.held[key]
-            held.writing, held.on_disk = False, True
-        return []
-
-    def _write_failed(self, now_ms: int, event: w.WriteFailed) -> list[w.Action]:
-        if self._writing is None or self._writing[0] != event.token:
-            return []
-        _, added, forgotten = self._writing
-        self._writing = None
-        for key in added:
-            self._outbox.held[key].writing = False
-        self._outbox.dead = forgotten + self._outbox.dead
-        self._write_after_ms = now_ms + self._settings.window_ms
-        if self._disk:
-            return []
-        self._disk = event.reason
-        self._batcher.tell(now_ms, [Happening("outbox.disk", now_ms, on=True, reason=event.reason[:200])])
-        return [w.Report("outbox.disk", f"cannot write: {event.reason}; readings are kept in memory")]
-
-    def _fetched(self, now_ms: int, event: w.Fetched) -> list[w.Action]:
-        for stored in event.stored:
-            held = self._outbox.held.get(stored.key)
-            if held is not None:
-                held.stored, held.fetching = replace(held.stored, body=stored.body), False
-        lost = [self._outbox.held[key] for key in event.missing if key in self._outbox.held]
-        for held in lost:
-            self._outbox.forget(held.stored.key)
-        return self._tell_gaps(now_ms, lost, "damaged")
-
-    def _stop(self, now_ms: int) -> list[w.Action]:
-        self._stopping = True
-        self._close(now_ms, self._batcher.close_all())
-        return []
-
-    # --- what follows from them ------------------------------------------------------------------------------------
-
-    def _take_birth(self, now_ms: int, birth: m.BirthBody) -> list[w.Action]:
-        body, name = encoding.encode_birth_body(birth)
-        if name == self._birth:
-            return []
-        self._close(now_ms, self._batcher.close_all())
-        self._birth = name
-        self._batcher.urgent_series = frozenset(s.i for s in birth.series if s.lane == "u")
-        self._hold("u", "birth", body, 0, now_ms, now_ms)
-        self._announce = True
-        return []
-
-    def _close_due(self, now_ms: int) -> None:
-        self._close(now_ms, self._batcher.close_due(now_ms))
-
-    def _close(self, now_ms: int, batches: Sequence[tuple[m.Lane, OpenBatch]]) -> None:
-        for lane, batch in batches:
-            base_ms = batch.base_ms(now_ms)
-            body = encoding.encode_body(batch.body(base_ms))
-            self._hold(lane, "data", body, len(batch.readings), base_ms, batch.opened_ms or now_ms)
-
-    def _hold(self, lane: m.Lane, kind: str, body: bytes, readings: int, base_ms: int, since_ms: int) -> None:
-        self._last_seq[lane] += 1
-        key = w.Key(self._epoch, lane, self._last_seq[lane])
-        made: w.Stored = w.Stored(key, "birth" if kind == "birth" else "data", self._birth, body, readings, self._boot, base_ms)
-        self._stamp(self._outbox.add(made, since_ms), EARLIEST_MS)
-
-    def _stamp(self, held: Held, known_ms: int) -> None:
-        stored = held.stored
-        if stored.t0 is not None:
+    def _clock(self, event: ev.ClockSet) -> None:
+        self._offset = offset_of(event)
+        waiting = [held for held in self.outbox.oldest_first() if held.t0 is None]
+        waiting += [birth for birth in self.outbox.kept_births.values() if birth.t0 is None]
+        if not waiting:
             return
-        rest_ms = self._earlier_boot_end.get(stored.boot, stored.mono_ms) - stored.mono_ms
-        stamp = self._stamper.stamp(stored.key.lane, stored.boot, stored.mono_ms, _span_ms(stored), rest_ms, known_ms)
-        if stamp is not None:
-            held.stored = replace(stored, t0=stamp.t0, clock_source=stamp.source, clock_bound_ms=stamp.bound_ms)
-            held.on_disk, dead = False, held.on_disk
-            if dead:  # the file still has it without its stamp: write it again
-                self._outbox.dead.append(stored.key)
+        earlier: dict[str, Offset] = {}
+        if any(held.boot != self._boot for held in waiting):
+            start_utc_ms = self._started_ms + self._offset.offset_ms
+            earlier = offsets_of_earlier_boots(self.outbox.oldest_first(), self._boot, start_utc_ms)
+        for held in waiting:
+            offset = earlier.get(held.boot, self._offset)
+            stamp(held, offset)
+            if held.on_disk is not OnDisk.NO:
+                held.awaits_anchor = True
+                self.durability.anchors.setdefault(held.key.epoch, ev.Anchor(held.key.epoch, *offset))
+            self._offer(held)
 
-    def _bound(self, now_ms: int) -> list[w.Action]:
-        dropped = self._outbox.overflow(self._settings.max_bytes, now_ms - self._settings.max_age_ms)
-        self._window.settle(h.stored.key for h in dropped)
-        return self._tell_gaps(now_ms, dropped, "overflow")
+    def _written(self, event: ev.Written) -> None:
+        was_failing = self.durability.disk
+        write = self.durability.written(event.token)
+        if write is None:
+            return
+        if was_failing:
+            self._disk_event("", "The outbox file can be written again.")
+        for stored in write.add:
+            held = self.outbox.get(stored.key)
+            if held and self.outbox.cached_bytes > self._memory.cached_bytes and held.key not in self.window.flying:
+                self.outbox.set_body(held, None)
+        durable = {anchor.epoch for anchor in write.anchors}
+        if durable:
+            self._free_stamps(durable)
 
-    def _tell_gaps(self, now_ms: int, lost: Sequence[Held], why: str) -> list[w.Action]:
-        if not lost:
-            return []
-        readings = sum(h.stored.readings for h in lost)
-        happening = Happening("outbox.dropped", now_ms, reason=why, about=(("readings", readings),))
-        self._batcher.tell(now_ms, [happening], gap_records(lost, why))
-        return [w.Report("outbox.dropped", f"{readings} readings dropped: {why}")]
+    def _write_failed(self, event: ev.WriteFailed) -> None:
+        was_failing = self.durability.disk
+        if self.durability.failed(event.token, self._now_ms, event.reason or "failed") and not was_failing:
+            self._disk_event(event.reason, f"The outbox file cannot be written ({event.reason}); readings wait in memory.")
 
-    def _write(self, now_ms: int) -> list[w.Action]:
-        if self._writing is not None or (now_ms < self._write_after_ms and not self._stopping):
-            return []
-        pending = [h for h in self._outbox.waiting() if not h.on_disk]
-        window_ms = self._settings.window_ms
-        due = any(now_ms >= h.since_ms + window_ms for h in pending) or (self._stopping and bool(pending))
-        if due and self._connected and not self._stopping:  # what is younger may well get its receipt in time
-            pending = [h for h in pending if now_ms - h.since_ms >= window_ms // 2 or h.stored.kind == "birth"]
-        rows = sum(h.on_disk for h in self._outbox.held.values())
-        tidy = len(self._outbox.dead) >= max(FORGET_AT, rows) or (self._stopping and bool(self._outbox.dead))
-        if not due and not tidy:
-            return []
-        add = pending if due else []
-        births = {h.stored.birth for h in add}
-        add += [
-            h
-            for h in self._outbox.held.values()
-            if h.stored.kind == "birth" and h.stored.birth in births and not h.on_disk and h not in add
-        ]
-        for held in add:
-            held.writing = True
-        forget = self._outbox.dead
-        self._outbox.dead = []
-        self._token += 1
-        self._writing = (self._token, [h.stored.key for h in add], forget)
-        return [w.Write(self._token, [h.stored for h in add], forget)]
+    def _fetched(self, event: ev.Fetched) -> None:
+        for stored in event.stored:
+            held = self.outbox.get(stored.key)
+            self.window.fetching.discard(stored.key)
+            if held is not None and held.body is None and stored.body:
+                self.outbox.set_body(held, stored.body)
+                self._offer(held)
+        for key in event.missing:
+            held = self.outbox.get(key)
+            if held is not None and held.body is None:
+                self._drop(held, "damaged")
 
-    def _send(self, now_ms: int) -> list[w.Action]:
-        if not self._connected:
-            return []
-        chosen = self._window.next(now_ms, self._outbox.waiting())
-        fetch = [h for h in chosen if not h.in_memory and not h.fetching]
-        for held in fetch:
-            held.fetching = True
-        actions: list[w.Action] = [w.Fetch([h.stored.key for h in fetch])] if fetch else []
-        for held in chosen:
-            if held.in_memory:
-                self._window.mark(now_ms, held.stored.key)
-                actions.append(w.Publish(held.stored.key, self._payload(held.stored)))
-        actions += self._announcement()
-        self._outbox.evict(self._window.sent)
-        return actions
+    def _tick(self, _: ev.Tick) -> None:
+        self._wake_ms = None
 
-    def _announcement(self) -> list[w.Action]:
-        """The retained copy of the newest birth, once after each connect and each change."""
-        if not self._announce:
-            return []
-        for held in self._outbox.held.values():
-            if held.stored.kind == "birth" and held.stored.birth == self._birth and held.stored.t0 is not None:
-                self._announce = False
-                return [w.Publish(held.stored.key, self._payload(held.stored), retained_birth=True)]
-        return []
+    def _stop(self, _: ev.Stop) -> None:
+        self._stopping = self._final_write = True
 
-    def _payload(self, stored: w.Stored) -> bytes:
-        assert stored.t0 is not None  # noqa: S101 - only stamped messages are chosen
-        key = stored.key
-        low = self._outbox.lowest(key.epoch, key.lane) or key.seq
-        unsure = stored.clock_source == "none" or stored.clock_bound_ms > SURE_MS
-        clock = m.Clock(stored.clock_source, stored.clock_bound_ms) if unsure else None
-        body = msgspec.Raw(stored.body)
-        if stored.kind == "birth":
-            head = m.Birth(
-                m.VERSION, key.epoch, key.lane, key.seq, min(low, key.seq), stored.birth, stored.boot, stored.t0, body, clock
+    # --- what is held ---
+
+    def _be_born(self, body: BirthBody) -> None:
+        raw, name = encode_birth_body(body)
+        self._urgent_series = frozenset(series.i for series in body.series if series.lane == URGENT)
+        held = Held(self._next_key(URGENT), "birth", name, raw, len(raw), 0, self._boot, self._now_ms, self._now_ms)
+        self.outbox.newest_birth = held
+        self._hold(held)
+        self._forget_births()
+
+    def _close(self, closed: Closed | None) -> None:
+        birth = self.outbox.newest_birth
+        if closed is None or birth is None:
+            return
+        key, body = self._next_key(closed.lane), closed.body
+        self._hold(
+            Held(
+                key,
+                "data",
+                birth.birth,
+                body,
+                len(body),
+                closed.readings,
+                self._boot,
+                closed.base_ms,
+                closed.arrived_ms,
+                closed.gaps,
             )
-            return encoding.encode(head)
-        return encoding.encode(
-            m.DataFrame(m.VERSION, key.epoch, key.lane, key.seq, min(low, key.seq), stored.birth, stored.t0, body, clock)
         )
 
-    def _wake_at_ms(self, now_ms: int) -> int:
-        times = [now_ms + 60_000]
-        times += [t for t in (self._batcher.due_at_ms(),) if t is not None]
-        if self._connected:
-            times += [t for t in (self._window.due_at_ms(),) if t is not None]
-        if self._writing is None:
-            pending = [h.since_ms + self._settings.window_ms for h in self._outbox.waiting() if not h.on_disk]
-            times += [max(min(pending), self._write_after_ms)] if pending else []
-        return max(now_ms + 1, min(times))
+    def _next_key(self, lane: Lane) -> ev.Key:
+        self._last_seq[lane] += 1
+        return ev.Key(self._epoch, lane, self._last_seq[lane])
 
+    def _hold(self, held: Held) -> None:
+        if self._offset is not None:
+            stamp(held, self._offset)
+        self.outbox.add(held)
+        self.durability.protect(held)
+        self._offer(held)
 
-def _span_ms(stored: w.Stored) -> int:
-    """From the base time of a body to its last instant."""
-    if stored.kind == "birth" or not stored.body:
-        return 0
-    body = encoding.decode_body(stored.body)
-    ends = [sum(block.t) for block in body.blocks] + [event.t for event in body.events]
-    return max(ends, default=0)
+    def _offer(self, held: Held) -> None:
+        if held.t0 is not None and not held.awaits_anchor and self.outbox.get(held.key) is held:
+            self.window.offer(held.key)
+
+    def _release(self, held: Held) -> None:
+        self.outbox.remove(held)
+        self.window.withdraw(held.key)
+
+    def _revive(self, birth: Held) -> None:
+        if birth.key in self.outbox.kept_births:
+            self.outbox.add(birth)
+            self.durability.remember(birth)
+            self._offer(birth)
+
+    def _forget_births(self) -> None:
+        for birth in self.outbox.unneeded_births():
+            self.durability.forget(birth)
+
+    def _drop(self, held: Held, why: str) -> None:
+        if not self._urgent.has_gaps:
+            self._report(
+                "outbox.dropped",
+                f"Readings are dropped ({why}), the oldest first, from {held.key.epoch} {held.key.lane} {held.key.seq}.",
+            )
+        self._release(held)
+        self._dropped += held.readings
+        gap = Gap(held.key.epoch, held.key.lane, held.key.seq, held.key.seq, held.readings, why, held.t0, held.t0)
+        if self._urgent.is_full:
+            self._close(self._urgent.close())
+        self._urgent.add_gaps(self._now_ms, [gap])
+        self.durability.forget(held)
+        self._forget_births()
+
+    def _keep_bounds(self) -> None:
+        """Drops the oldest while a bound is passed: births never, batches that tell of gaps only for their age."""
+        held, memory = self.outbox, self._memory
+        if held.depth_bytes > self._settings.max_bytes or held.memory_only_bytes > memory.unsafe_bytes:
+            for each in held.oldest_first():
+                over = held.depth_bytes > self._settings.max_bytes
+                if not over and held.memory_only_bytes <= memory.unsafe_bytes:
+                    break
+                if each.kind == "data" and not each.gaps and (over or each.on_disk is not OnDisk.YES):
+                    self._drop(each, "overflow")
+        if self._now_ms >= self._age_check_ms:
+            self._age_check_ms = self._now_ms + AGE_CHECK_MS
+            for each in held.oldest_first():
+                age_ms = self._age_ms(each)
+                if age_ms is not None and age_ms <= self._settings.max_age_ms:
+                    break
+                if age_ms is not None and each.kind == "data":
+                    self._drop(each, "age")
+
+    # --- what goes out ---
+
+    def _close_due(self) -> None:
+        for batch in (self._normal, self._urgent):
+            if batch.due_ms is not None and (self._stopping or batch.is_full or batch.due_ms <= self._now_ms):
+                self._close(batch.close())
+
+    def _close_all(self) -> None:
+        for batch in (self._normal, self._urgent):
+            self._close(batch.close())
+
+    def _write_due(self) -> None:
+        due_ms = self.durability.due_ms(b.arrived_ms for b in (self._normal, self._urgent) if b.due_ms is not None)
+        is_due = due_ms is not None and due_ms <= self._now_ms
+        if self.durability.writing is not None or not (is_due or self._final_write):
+            return
+        self._final_write = False
+        for batch in (self._normal, self._urgent):
+            late = batch.arrived_ms + self._settings.window_ms <= self._now_ms
+            if batch.due_ms is not None and (batch.has_gaps or late):
+                self._close(batch.close())
+        write = self.durability.begin()
+        if write is not None:
+            self._actions.append(write)
+
+    def _send(self) -> None:
+        since = self.durability.failing_since_ms
+        if since is not None and self._now_ms - since >= STAMP_PATIENCE_MS:
+            self._free_stamps(None)
+        if not self._connected or self._stopping:
+            return
+        keys = self.window.due(self._now_ms)
+        fetch: list[ev.Key] = []
+        while True:
+            for key in keys:
+                held = self.outbox.get(key)
+                if held is None:
+                    self.window.withdraw(key)
+                elif held.body is None:
+                    self.window.withdraw(key)
+                    self.window.fetching.add(key)
+                    fetch.append(key)
+                else:
+                    self._publish(held)
+            following = self.window.next()
+            if following is None:
+                break
+            keys = [following]
+        if fetch:
+            self._actions.append(ev.Fetch(fetch))
+
+    def _publish(self, held: Held) -> None:
+        self.window.sent(held.key, self._now_ms)
+        if held.key.epoch == self._epoch:
+            self._sent_seq[held.key.lane] = max(self._sent_seq[held.key.lane], held.key.seq)
+        sent = payload(held.stored(), self.outbox.low(held.key))
+        self._actions.append(ev.Publish(held.key, sent, held is self.outbox.newest_birth))
+
+    def _free_stamps(self, epochs: set[str] | None) -> None:
+        for held in self.outbox.oldest_first():
+            if held.awaits_anchor and (epochs is None or held.key.epoch in epochs):
+                held.awaits_anchor = False
+                self._offer(held)
+
+    def _ask_to_wake(self) -> None:
+        batches = [b for b in (self._normal, self._urgent) if b.due_ms is not None]
+        times = [b.due_ms for b in batches] + [self.durability.due_ms(b.arrived_ms for b in batches)]
+        if self._connected and not self._stopping:
+            times.append(self.window.next_due_ms())
+        if self.outbox.depth:
+            times.append(self._age_check_ms)
+        wake_ms = min((time for time in times if time is not None), default=None)
+        if wake_ms is not None and wake_ms != self._wake_ms:
+            self._wake_ms = wake_ms
+            self._actions.append(ev.WakeAt(max(wake_ms, self._now_ms)))
+
+    # --- figures and words ---
+
+    def _age_ms(self, held: Held) -> int | None:
+        if held.boot == self._boot:
+            return self._now_ms - held.mono_ms
+        if held.t0 is None or self._offset is None:
+            return None
+        return self._now_ms + self._offset.offset_ms - held.t0
+
+    def _oldest_ms(self) -> int | None:
+        oldest = next(self.outbox.oldest_first(), None)
+        return self._age_ms(oldest) if oldest else None
+
+    def _unstamped(self) -> int:
+        if self._offset is not None:
+            return 0
+        return sum(1 for held in self.outbox.oldest_first() if held.t0 is None)
+
+    def _disk_event(self, reason: str, words: str) -> None:
+        self._report("outbox.disk", words)
+        self._urgent.add_event(self._now_ms, Happening("outbox.disk", self._now_ms, on=bool(reason), reason=reason))
+
+    def _report(self, id: str, words: str) -> None:
+        self._actions.append(ev.Report(id, words))

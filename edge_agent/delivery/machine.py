@@ -40,6 +40,20 @@ class Stored:
     """ms UTC; given once, never changed. None: from before the clock was known."""
     clock_source: str = ""
     clock_bound_ms: int = 0
+    gaps: int = 0
+    """Gap records in the body: such a batch is the last to be dropped."""
+    size: int = 0
+    """Bytes of the body where it is left out (`body` empty): the Courier fetches it when it is to be sent."""
+
+
+@dataclass(frozen=True, slots=True)
+class Anchor:
+    """UTC of an epoch whose batches are on disk without a stamp: utc = mono + offset_ms. Durable before any of them is sent."""
+
+    epoch: str
+    offset_ms: int
+    source: str
+    bound_ms: int
 
 
 # --- events ----------------------------------------------------------------------------------------------------------
@@ -55,6 +69,8 @@ class Start:
     stored: Sequence[Stored] = ()
     set_aside: str = ""
     """Not empty: the outbox file was damaged and set aside under this name."""
+    anchors: Sequence[Anchor] = ()
+    """Of the outbox file; they stamp what is stored without a stamp."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +92,11 @@ class NewBirth:
     """The configuration changed: batches from now on refer to this birth."""
 
     birth: BirthBody
+
+
+@dataclass(frozen=True, slots=True)
+class SendBirth:
+    """Somebody asks for the newest birth: it is sent again, as the message it was."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,11 +156,11 @@ class Tick:
 
 @dataclass(frozen=True, slots=True)
 class Stop:
-    """Clean shutdown: close open batches, write everything that has no receipt."""
+    """Clean shutdown: close open batches, write everything that has no receipt. It is complete once no Write is under way."""
 
 
 Event = (
-    Start | Taken | Happened | NewBirth | Connected | Disconnected | ReceiptCame | ClockSet | Written | WriteFailed
+    Start | Taken | Happened | NewBirth | SendBirth | Connected | Disconnected | ReceiptCame | ClockSet | Written | WriteFailed
     | Fetched | Tick | Stop
 )  # fmt: skip
 
@@ -153,7 +174,10 @@ class Write:
 
     token: int
     add: Sequence[Stored]
+    """A key that is there already is replaced."""
     forget: Sequence[Key]
+    """Keys that are not there are no error."""
+    anchors: Sequence[Anchor] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,137 +1,217 @@
-"""Pure. What is held: every sequenced message without receipt, in memory or on disk, bounded by bytes and by age."""
+"""Pure. What the agent holds: every sequenced message without receipt, in memory or on disk, by epoch and lane.
+
+Bodies of messages that are on disk may leave memory. Births stay held after their receipt while they are the newest one or a
+batch without receipt refers to them, because a new collector needs them.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import Enum
+from typing import Literal
 
-from edge_agent.contract.message import LANES, Gap, Lane, LaneReceipt
+from edge_agent.contract.encoding import parse_epoch
+from edge_agent.contract.message import URGENT, Lane
 from edge_agent.delivery.machine import Key, Stored
 
-CACHE_BYTES = 8 << 20
-"""Bodies that are on disk as well are kept in memory up to this."""
+HELD_BYTES = 200
+"""What a message counts beside its body when the outbox's bytes are summed up."""
 
 
-@dataclass(slots=True)
+class OnDisk(Enum):
+    """What may be believed of a message's copy in the outbox file."""
+
+    NO = "no"
+    WRITING = "writing"
+    YES = "yes"
+    DOUBTFUL = "doubtful"
+    """A write of it failed: it may be there or not."""
+
+
+@dataclass(slots=True, eq=False)
 class Held:
-    """One message and where it stands."""
+    """One sequenced message that is held. body None: on disk only."""
 
-    stored: Stored
+    key: Key
+    kind: Literal["data", "birth"]
+    birth: str
+    body: bytes | None
     size: int
-    since_ms: int
-    """Monotonic ms of this process when the oldest thing in it was taken; when loaded for what an earlier process left."""
-    on_disk: bool = False
-    writing: bool = False
-    fetching: bool = False
-    confirmed: bool = False
-    """A receipt covers it; kept only as a birth that others refer to, or until the file forgets it."""
+    readings: int
+    boot: str
+    mono_ms: int
+    arrived_ms: int
+    gaps: int = 0
+    t0: int | None = None
+    clock_source: str = ""
+    clock_bound_ms: int = 0
+    on_disk: OnDisk = OnDisk.NO
+    awaits_anchor: bool = False
+    """Stamped, but the copy on disk is not: it may not be sent before the epoch's anchor is durable."""
 
     @property
-    def in_memory(self) -> bool:
-        """True if its body is here."""
-        return bool(self.stored.body)
+    def cost(self) -> int:
+        """Bytes it counts."""
+        return self.size + HELD_BYTES
+
+    def stored(self) -> Stored:
+        """As it goes to disk or to the wire; the body must be in memory."""
+        return Stored(
+            self.key, self.kind, self.birth, self.body or b"", self.readings, self.boot, self.mono_ms,
+            self.t0, self.clock_source, self.clock_bound_ms, self.gaps, self.size,
+        )  # fmt: skip
 
 
-@dataclass(slots=True)
+def held_from(stored: Stored) -> Held:
+    """What was found in the outbox file."""
+    return Held(
+        stored.key, stored.kind, stored.birth, stored.body or None, stored.size or len(stored.body), stored.readings, stored.boot,
+        stored.mono_ms, 0, stored.gaps, stored.t0, stored.clock_source, stored.clock_bound_ms, OnDisk.YES,
+    )  # fmt: skip
+
+
+def age_order(key: Key) -> tuple[int, int]:
+    """Orders the messages of a lane by age: start counter of the epoch, then sequence."""
+    return parse_epoch(key.epoch)[0], key.seq
+
+
+class LaneHeld:
+    """What is held of one epoch and lane, in the order of sequence."""
+
+    def __init__(self) -> None:
+        self.of_seq: dict[int, Held] = {}
+        self.top = 0
+        """Highest sequence ever held."""
+        self._low = 1
+
+    def add(self, held: Held) -> None:
+        """Holds one more; sequences grow, except for a birth that is held again."""
+        seq = held.key.seq
+        self._low = seq if not self.of_seq else min(self._low, seq)
+        self.of_seq[seq] = held
+        self.top = max(self.top, seq)
+
+    def low(self) -> int:
+        """Lowest sequence held; one beyond the top if none is."""
+        while self._low <= self.top and self._low not in self.of_seq:
+            self._low += 1
+        return self._low
+
+
 class Outbox:
-    """Held messages in order of making. `dead`: on disk and not needed any more, to be forgotten with the next write."""
+    """Everything held, with its sums. Which message goes where is decided by the Courier."""
 
-    held: dict[Key, Held] = field(default_factory=dict)
-    dead: list[Key] = field(default_factory=list)
-    bytes: int = 0
-    dropped: int = 0
-    """Readings dropped since start."""
+    def __init__(self) -> None:
+        self.lanes: dict[tuple[str, Lane], LaneHeld] = {}
+        self.depth = 0
+        self.depth_readings = 0
+        self.depth_bytes = 0
+        self.newest_birth: Held | None = None
+        self.kept_births: dict[Key, Held] = {}
+        """Births with a receipt that are still needed."""
+        self.memory_only_bytes = 0
+        """Bodies without a copy on disk that can be believed."""
+        self.cached_bytes = 0
+        """Bodies in memory that are on disk too."""
+        self.on_disk = 0
+        """Messages without receipt that are surely on disk."""
+        self.disk_bytes = 0
+        self._refers: Counter[str] = Counter()
 
-    def add(self, stored: Stored, since_ms: int, on_disk: bool = False, size: int | None = None) -> Held:
-        """Holds one more."""
-        held = Held(stored, len(stored.body) if size is None else size, since_ms, on_disk)
-        self.held[stored.key] = held
-        self.bytes += held.size
-        return held
+    def add(self, held: Held) -> None:
+        """Holds a message (again)."""
+        self.lanes.setdefault(held.key[:2], LaneHeld()).add(held)
+        self.kept_births.pop(held.key, None)
+        self.depth += 1
+        self.depth_readings += held.readings
+        self.depth_bytes += held.cost
+        self._count(held, 1)
+        if held.kind == "data":
+            self._refers[held.birth] += 1
 
-    def waiting(self) -> Iterator[Held]:
-        """What no receipt covers, oldest first."""
-        return (held for held in self.held.values() if not held.confirmed)
+    def get(self, key: Key) -> Held | None:
+        """The message without receipt of this key."""
+        lane = self.lanes.get((key.epoch, key.lane))
+        return lane.of_seq.get(key.seq) if lane else None
 
-    def lowest(self, epoch: str, lane: Lane) -> int | None:
-        """Lowest sequence of a lane that still waits for its receipt."""
-        return min((k.seq for k, h in self.held.items() if k.epoch == epoch and k.lane == lane and not h.confirmed), default=None)
+    def remove(self, held: Held) -> None:
+        """It has its receipt, or was given up."""
+        where = (held.key.epoch, held.key.lane)
+        lane = self.lanes[where]
+        del lane.of_seq[held.key.seq]
+        if not lane.of_seq:
+            del self.lanes[where]
+        self.depth -= 1
+        self.depth_readings -= held.readings
+        self.depth_bytes -= held.cost
+        self._count(held, -1)
+        if held.kind == "data":
+            self._refers[held.birth] -= 1
+            if not self._refers[held.birth]:
+                del self._refers[held.birth]
 
-    def holds_of(self, epoch: str, lane: Lane) -> bool:
-        """True if anything of that epoch and lane is held."""
-        return any(key.epoch == epoch and key.lane == lane for key in self.held)
+    def keep_birth(self, held: Held) -> None:
+        """A birth with a receipt stays at hand while it is needed."""
+        self.kept_births[held.key] = held
 
-    def confirm(self, receipt: LaneReceipt) -> list[Held]:
-        """Applies one line of a receipt; gives what was newly confirmed."""
-        newly = [
-            h
-            for k, h in self.held.items()
-            if not h.confirmed and k.epoch == receipt.e and k.lane == receipt.l and covers(receipt, k.seq)
-        ]
-        for held in newly:
-            held.confirmed = True
-        return newly
+    def needed(self, birth: Held) -> bool:
+        """True while the birth is the newest or anything without receipt refers to it."""
+        return birth is self.newest_birth or self._refers[birth.birth] > 0
 
-    def release(self, current_birth: str) -> None:
-        """Lets go of what is confirmed, except births that a waiting message (or the present one) refers to."""
-        needed = {h.stored.birth for h in self.waiting() if h.stored.kind == "data"} | {current_birth}
-        for key, held in list(self.held.items()):
-            if held.confirmed and not held.writing and not (held.stored.kind == "birth" and held.stored.birth in needed):
-                self.forget(key)
-
-    def forget(self, key: Key) -> None:
-        """It is held no more."""
-        held = self.held.pop(key)
-        self.bytes -= held.size
-        if held.on_disk:
-            self.dead.append(key)
-
-    def revive(self) -> None:
-        """Another log: nothing that is still held is confirmed."""
-        for held in self.held.values():
-            held.confirmed = False
-
-    def overflow(self, max_bytes: int, oldest_ms: int) -> list[Held]:
-        """Drops the oldest beyond the bounds, normal lane first, never a birth; gives what was dropped."""
-        gone: list[Held] = []
-        for lane in LANES:
-            for key in [k for k, h in self.held.items() if k.lane == lane and h.stored.kind == "data" and not h.writing]:
-                held = self.held[key]
-                if self.bytes <= max_bytes and held.since_ms >= oldest_ms:
-                    break
-                self.forget(key)
-                if not held.confirmed:
-                    self.dropped += held.stored.readings
-                    gone.append(held)
+    def unneeded_births(self) -> list[Held]:
+        """Births with a receipt that nothing needs any more; they are kept no longer."""
+        gone = [birth for birth in self.kept_births.values() if not self.needed(birth)]
+        for birth in gone:
+            del self.kept_births[birth.key]
         return gone
 
-    def evict(self, keep: Iterable[Key]) -> None:
-        """Frees memory: bodies that are on disk too, the youngest first, until the cache fits. keep: those about to be sent."""
-        kept = set(keep)
-        cached = sum(h.size for h in self.held.values() if h.on_disk and h.in_memory)
-        for key in reversed(self.held):
-            if cached <= CACHE_BYTES:
-                return
-            held = self.held[key]
-            if held.on_disk and held.in_memory and key not in kept and held.stored.kind == "data":
-                held.stored = replace(held.stored, body=b"")
-                cached -= held.size
+    def low(self, key: Key) -> int:
+        """Lowest sequence without receipt in the key's lane, at most the key's own."""
+        lane = self.lanes.get((key.epoch, key.lane))
+        return min(key.seq, lane.low()) if lane else key.seq
 
+    def set_body(self, held: Held, body: bytes | None) -> None:
+        """A body comes back to memory or leaves it."""
+        self._count(held, -1)
+        held.body = body
+        self._count(held, 1)
 
-def covers(receipt: LaneReceipt, seq: int) -> bool:
-    """True if the receipt's line says that `seq` is durable."""
-    return seq <= receipt.upto or any(first <= seq <= last for first, last in receipt.ranges)
+    def set_on_disk(self, held: Held, on_disk: OnDisk) -> None:
+        """What is now believed of its copy on disk."""
+        counted = self.get(held.key) is held
+        if counted:
+            self._count(held, -1)
+        held.on_disk = on_disk
+        if counted:
+            self._count(held, 1)
 
+    def oldest_first(self) -> Iterator[Held]:
+        """Every message without receipt, oldest epoch first, within an epoch by the time it was made."""
+        epochs = sorted({epoch for epoch, _ in self.lanes}, key=lambda epoch: parse_epoch(epoch)[0])
+        for epoch in epochs:
+            heads = [iter(list(lane.of_seq.values())) for (e, _), lane in self.lanes.items() if e == epoch]
+            yield from _merged(heads)
 
-def gap_records(dropped: Sequence[Held], why: str) -> list[Gap]:
-    """Gap records for what was dropped, one for each run of sequences."""
-    gaps: list[Gap] = []
-    for held in dropped:
-        key, t0 = held.stored.key, held.stored.t0
-        last = gaps[-1] if gaps else None
-        if last is not None and (last.e, last.l, last.z + 1) == (key.epoch, key.lane, key.seq):
-            begin = last.t_from if last.t_from is not None else t0
-            gaps[-1] = Gap(last.e, last.l, last.a, key.seq, last.readings + held.stored.readings, why, begin, t0)
+    def _count(self, held: Held, sign: int) -> None:
+        in_memory = held.size if held.body is not None else 0
+        if held.on_disk is OnDisk.YES:
+            self.on_disk += sign
+            self.disk_bytes += sign * held.cost
+            self.cached_bytes += sign * in_memory
         else:
-            gaps.append(Gap(key.epoch, key.lane, key.seq, key.seq, held.stored.readings, why, t0, t0))
-    return gaps
+            self.memory_only_bytes += sign * in_memory
+
+
+def _merged(heads: list[Iterator[Held]]) -> Iterator[Held]:
+    firsts = [(first, rest) for rest in heads if (first := next(rest, None)) is not None]
+    while firsts:
+        at = min(range(len(firsts)), key=lambda i: (firsts[i][0].mono_ms, firsts[i][0].key.lane == URGENT))
+        first, rest = firsts[at]
+        yield first
+        following = next(rest, None)
+        if following is None:
+            del firsts[at]
+        else:
+            firsts[at] = (following, rest)

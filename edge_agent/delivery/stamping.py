@@ -1,64 +1,94 @@
-"""Pure. Stamps: from monotonic time of a boot to UTC, given once and never changed (DESIGN.md section 5, Time).
+"""Pure. Stamps: from monotonic time to UTC, once for each batch and never changed.
 
-Within a lane stamps never go back: after a backward step of the clock each batch begins at the earliest 1 ms behind the last one,
-and eats the pause between batches until the true time is reached again; until then its bound says how far it may be off.
+While UTC is unknown batches wait with boot id and monotonic time. Those of an earlier boot can only be bounded: they were taken
+after the last stamp before them and before the first one after them (or the start of this run); header c then tells source
+`none` and the bound.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
 
-from edge_agent.contract.message import Lane
+from edge_agent.contract.encoding import MAX_TIME_MS, MIN_TIME_MS
 from edge_agent.delivery.machine import ClockSet
+from edge_agent.delivery.outbox import Held, age_order
 
-EARLIEST_MS = 1_767_225_600_000
-"""2026-01-01: no reading of this software is older."""
+UNKNOWN = "none"
 
 
-@dataclass(frozen=True, slots=True)
-class Stamp:
-    """UTC of a batch's base time."""
+class Offset(NamedTuple):
+    """utc = mono + offset_ms, right within +- bound_ms."""
 
-    t0: int
+    offset_ms: int
     source: str
     bound_ms: int
 
 
+def offset_of(clock: ClockSet) -> Offset:
+    """What a clock reading says of this boot."""
+    return Offset(clock.utc_ms - clock.mono_ms, clock.source, clock.bound_ms)
+
+
+def stamp(held: Held, offset: Offset) -> None:
+    """Gives `held` its stamp; one that has a stamp keeps it. Held within the years that the contract can carry."""
+    if held.t0 is None:
+        held.t0 = min(max(held.mono_ms + offset.offset_ms, MIN_TIME_MS), MAX_TIME_MS)
+        held.clock_source, held.clock_bound_ms = offset.source, offset.bound_ms
+
+
 @dataclass(slots=True)
-class Stamper:
-    """Knows the clock of this boot. boot: its id."""
+class _Boot:
+    """What is held of one earlier boot."""
 
     boot: str
-    clock: ClockSet | None = None
-    floor_ms: dict[Lane, int] = field(default_factory=dict)
-    """Last stamped instant of each lane."""
+    first_ms: int
+    last_ms: int
+    offset: Offset | None = None
 
-    def set_clock(self, clock: ClockSet) -> None:
-        """From now on this is the time."""
-        self.clock = clock
 
-    def utc_ms(self, mono_ms: int) -> int | None:
-        """UTC at a monotonic time of this boot; None while the clock is not known."""
-        return None if self.clock is None else self.clock.utc_ms + mono_ms - self.clock.mono_ms
+def offsets_of_earlier_boots(held: Iterable[Held], boot: str, start_utc_ms: int) -> dict[str, Offset]:
+    """An offset for each boot other than `boot` of which anything is held. start_utc_ms: when this run began."""
+    boots = _boots(held, boot)
+    at = 0
+    while at < len(boots):
+        if boots[at].offset is not None:
+            at += 1
+            continue
+        end = at
+        while end < len(boots) and boots[end].offset is None:
+            end += 1
+        before, after = boots[at - 1] if at else None, boots[end] if end < len(boots) else None
+        low = before.last_ms + before.offset.offset_ms if before and before.offset else None
+        high = after.first_ms + after.offset.offset_ms if after and after.offset else start_utc_ms
+        _place(boots[at:end], low, high)
+        at = end
+    return {each.boot: each.offset for each in boots if each.offset is not None}
 
-    def stamp(
-        self, lane: Lane, boot: str, mono_ms: int, span_ms: int, boot_span_ms: int = 0, not_before_ms: int = EARLIEST_MS
-    ) -> Stamp | None:
-        """The stamp of a batch taken at mono_ms of `boot` and lasting span_ms; None while no source is there.
 
-        A batch of an earlier boot is placed so that the boot's last unstamped reading (boot_span_ms behind mono_ms) lies just
-        before this boot; the bound reaches back to not_before_ms, the last stamp known from before.
-        """
-        if self.clock is None:
-            return None
-        if boot == self.boot:
-            true_ms = self.clock.utc_ms + mono_ms - self.clock.mono_ms
-            source, bound_ms = self.clock.source, self.clock.bound_ms
-        else:
-            began_ms = self.clock.utc_ms - self.clock.mono_ms
-            true_ms = max(began_ms - boot_span_ms, not_before_ms)
-            source, bound_ms = "none", max(began_ms - not_before_ms, 0)
-        t0 = max(true_ms, self.floor_ms.get(lane, 0) + 1) if boot == self.boot else true_ms
-        if boot == self.boot:
-            self.floor_ms[lane] = t0 + span_ms
-        return Stamp(t0, source, bound_ms + t0 - true_ms)
+def _boots(held: Iterable[Held], own: str) -> list[_Boot]:
+    boots: dict[str, _Boot] = {}
+    for each in sorted(held, key=lambda h: age_order(h.key)):
+        if each.boot == own:
+            continue
+        known = boots.setdefault(each.boot, _Boot(each.boot, each.mono_ms, each.mono_ms))
+        known.first_ms, known.last_ms = min(known.first_ms, each.mono_ms), max(known.last_ms, each.mono_ms)
+        if each.t0 is not None:
+            known.offset = Offset(each.t0 - each.mono_ms, each.clock_source, each.clock_bound_ms)
+    return list(boots.values())
+
+
+def _place(boots: Sequence[_Boot], low: int | None, high: int) -> None:
+    """Spreads boots that nobody stamped evenly over the time they can have run in."""
+    runs_ms = [boot.last_ms - boot.first_ms for boot in boots]
+    earliest = high - sum(runs_ms) if low is None else low
+    slack = high - earliest - sum(runs_ms)
+    begun_ms = earliest
+    for number, (boot, run_ms) in enumerate(zip(boots, runs_ms, strict=True), start=1):
+        shift = max(slack, 0) * number // (len(boots) + 1)
+        bound = max(shift, slack - shift) if slack >= 0 else -slack
+        if low is None:
+            bound = max(high - MIN_TIME_MS, 0)
+        boot.offset = Offset(begun_ms + shift - boot.first_ms, UNKNOWN, bound)
+        begun_ms += run_ms

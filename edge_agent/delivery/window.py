@@ -1,65 +1,96 @@
-"""Pure. The send window: what is on its way, what goes next, and when something is sent again."""
+"""Pure. The send window: what is under way without a receipt, what comes next, and when to send again.
+
+Urgent lane first; within a lane oldest first, or newest first by setting. Without a receipt for `resend_ms` a message is sent
+again, and the wait doubles up to 16 times that; any word of the collector sets the waits back.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+import heapq
+from dataclasses import dataclass
 
+from edge_agent.contract.message import NORMAL, URGENT, Lane
 from edge_agent.delivery.machine import Key
-from edge_agent.delivery.outbox import Held
+from edge_agent.delivery.outbox import age_order
+from edge_agent.model.points import Delivery
 
-LONGEST = 16
-"""The wait for a receipt doubles up to this many times resend_ms."""
+URGENT_RESERVE = 8
+"""Places that urgent messages have beside `in_flight`, so that a silent collector does not hold them back."""
+LONGEST_DOUBLING = 4
+"""2**4 = 16 times resend_ms."""
 
 
 @dataclass(slots=True)
+class Flight:
+    """One message under way. due_ms: when it is sent again."""
+
+    sent_ms: int
+    due_ms: int
+    tries: int
+
+
 class SendWindow:
-    """At most in_flight messages are sent and not yet receipted."""
+    """Order and pace of sending. Knows keys alone."""
 
-    in_flight: int
-    resend_ms: int
-    newest_first: bool = False
-    sent: dict[Key, int] = field(default_factory=dict)
-    """When each was sent last, monotonic ms."""
-    tries: dict[Key, int] = field(default_factory=dict)
+    def __init__(self, settings: Delivery) -> None:
+        self._settings = settings
+        self._ready: dict[Lane, list[tuple[tuple[int, int], Key]]] = {NORMAL: [], URGENT: []}
+        self._waiting: set[Key] = set()
+        self.flying: dict[Key, Flight] = {}
+        self.fetching: set[Key] = set()
 
-    def lost_link(self) -> None:
-        """Nothing is on its way any more; tries begin anew."""
-        self.sent.clear()
-        self.tries.clear()
+    def offer(self, key: Key) -> None:
+        """The message may be sent."""
+        if key in self._waiting or key in self.flying or key in self.fetching:
+            return
+        counter, seq = age_order(key)
+        order = (-counter, -seq) if self._settings.newest_first else (counter, seq)
+        self._waiting.add(key)
+        heapq.heappush(self._ready[key.lane], (order, key))
 
-    def settle(self, keys: Iterable[Key]) -> None:
-        """These have their receipt or are held no more."""
-        for key in keys:
-            self.sent.pop(key, None)
-            self.tries.pop(key, None)
+    def withdraw(self, key: Key) -> None:
+        """The message needs sending no more."""
+        self._waiting.discard(key)
+        self.flying.pop(key, None)
+        self.fetching.discard(key)
 
-    def next(self, now_ms: int, waiting: Iterable[Held]) -> list[Held]:
-        """What to send now: urgent lane first, then by age; those whose receipt is overdue before new ones."""
-        ready = [h for h in waiting if h.stored.t0 is not None]
-        ready.sort(key=lambda h: h.stored.key.lane != "u")
-        if self.newest_first:
-            urgent = [h for h in ready if h.stored.key.lane == "u"]
-            ready = urgent + [h for h in reversed(ready) if h.stored.key.lane != "u"]
-        overdue = [h for h in ready if h.stored.key in self.sent and now_ms >= self._again_at_ms(h.stored.key)]
-        room = self.in_flight - (len(self.sent) - len(overdue))
-        chosen = overdue[: max(0, room)]
-        for held in ready:
-            if len(chosen) >= room:
-                break
-            if held.stored.key not in self.sent:
-                chosen.append(held)
-        return chosen
+    def restart(self) -> None:
+        """After a reconnect, or at a new collector: what was under way waits again, in order."""
+        under_way = list(self.flying)
+        self.flying.clear()
+        for key in under_way:
+            self.offer(key)
 
-    def mark(self, now_ms: int, key: Key) -> None:
-        """It is on its way since now."""
-        self.sent[key] = now_ms
-        self.tries[key] = self.tries.get(key, 0) + 1
+    def hear(self, now_ms: int) -> None:
+        """The collector is there: what has waited for a plain resend_ms is sent again without its doubled wait."""
+        for flight in self.flying.values():
+            flight.tries = 0
+            flight.due_ms = min(flight.due_ms, max(now_ms, flight.sent_ms + self._settings.resend_ms))
 
-    def due_at_ms(self) -> int | None:
-        """When the first receipt will be overdue."""
-        return min((self._again_at_ms(key) for key in self.sent), default=None)
+    def due(self, now_ms: int) -> list[Key]:
+        """Messages under way whose receipt is overdue."""
+        return [key for key, flight in self.flying.items() if flight.due_ms <= now_ms]
 
-    def _again_at_ms(self, key: Key) -> int:
-        doubled = 1 << min(10, self.tries.get(key, 1) - 1)
-        return self.sent[key] + self.resend_ms * min(LONGEST, doubled)
+    def next(self) -> Key | None:
+        """Takes out the next message to send, if there is a place for it."""
+        under_way = len(self.flying) + len(self.fetching)
+        for lane, places in ((URGENT, self._settings.in_flight + URGENT_RESERVE), (NORMAL, self._settings.in_flight)):
+            ready = self._ready[lane]
+            while ready and ready[0][1] not in self._waiting:
+                heapq.heappop(ready)
+            if ready and under_way < places:
+                key = heapq.heappop(ready)[1]
+                self._waiting.discard(key)
+                return key
+        return None
+
+    def sent(self, key: Key, now_ms: int) -> None:
+        """The message went out, the first time or again."""
+        before = self.flying.get(key)
+        tries = before.tries + 1 if before else 0
+        wait = self._settings.resend_ms << min(tries, LONGEST_DOUBLING)
+        self.flying[key] = Flight(now_ms, now_ms + wait, tries)
+
+    def next_due_ms(self) -> int | None:
+        """When the next message is to be sent again."""
+        return min((flight.due_ms for flight in self.flying.values()), default=None)

@@ -1,0 +1,125 @@
+"""Pure. When the outbox file is written, with what, and what may be believed of it.
+
+What is still without receipt a durability window after it came is written, all of it in one write; what the file need not hold
+any more is forgotten within such a write only. A write that failed is tried again a window later; nothing of it is believed.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterable
+
+from edge_agent.delivery.machine import Anchor, Key, Write
+from edge_agent.delivery.outbox import Held, OnDisk, Outbox
+
+DEAD_BYTES = 256 << 10
+"""Below this much that could be forgotten no write is made for forgetting's sake."""
+
+
+class Durability:
+    """The outbox file as the Courier knows it. Times are monotonic ms."""
+
+    def __init__(self, window_ms: int, outbox: Outbox) -> None:
+        self._window_ms = window_ms
+        self._outbox = outbox
+        self._unsafe: list[tuple[int, Key]] = []
+        self._forget: dict[Key, int] = {}
+        self._dead_bytes = 0
+        self._token = 0
+        self._retry_ms: int | None = None
+        self.anchors: dict[str, Anchor] = {}
+        """Not durable yet, by epoch."""
+        self.writing: Write | None = None
+        self.disk = ""
+        """Why the last write failed; empty when it did not."""
+        self.failing_since_ms: int | None = None
+
+    def protect(self, held: Held) -> None:
+        """The message is to be on disk a window after it came, unless its receipt is faster."""
+        heapq.heappush(self._unsafe, (held.arrived_ms, held.key))
+
+    def forget(self, held: Held) -> None:
+        """The file need not hold the message any more."""
+        if held.on_disk is not OnDisk.NO and held.key not in self._forget:
+            self._forget[held.key] = held.cost
+            self._dead_bytes += held.cost
+
+    def remember(self, held: Held) -> None:
+        """The message is held again."""
+        self._dead_bytes -= self._forget.pop(held.key, 0)
+
+    def due_ms(self, open_since_ms: Iterable[int]) -> int | None:
+        """When the next write is due. open_since_ms: when the first content of each open batch came."""
+        if self.writing is not None:
+            return None
+        candidates = [since + self._window_ms for since in open_since_ms]
+        while self._unsafe and not self._is_unsafe(self._unsafe[0][1]):
+            heapq.heappop(self._unsafe)
+        if self._unsafe:
+            candidates.append(self._unsafe[0][0] + self._window_ms)
+        if self.anchors or self._dead_bytes > max(self._outbox.disk_bytes, DEAD_BYTES):
+            candidates.append(0)
+        if not candidates:
+            return None
+        return max(min(candidates), self._retry_ms or 0)
+
+    def begin(self) -> Write | None:
+        """The write of everything unsafe; None if there is nothing to write or one is under way."""
+        if self.writing is not None:
+            return None
+        add = [held for key in sorted({key for _, key in self._unsafe}) if (held := self._unsafe_one(key)) is not None]
+        add += self._births_of(add)
+        if not (add or self._forget or self.anchors):
+            return None
+        self._token += 1
+        self._unsafe.clear()
+        for held in add:
+            self._outbox.set_on_disk(held, OnDisk.WRITING)
+        self.writing = Write(self._token, [held.stored() for held in add], list(self._forget), list(self.anchors.values()))
+        return self.writing
+
+    def written(self, token: int) -> Write | None:
+        """The write is durable. Returns it, or None if it is not the one under way."""
+        write = self.writing
+        if write is None or write.token != token:
+            return None
+        for held in self._still_held(write):
+            self._outbox.set_on_disk(held, OnDisk.YES)
+        for key in write.forget:
+            self._dead_bytes -= self._forget.pop(key, 0)
+        for anchor in write.anchors:
+            if self.anchors.get(anchor.epoch) == anchor:
+                del self.anchors[anchor.epoch]
+        self.writing, self.disk, self.failing_since_ms, self._retry_ms = None, "", None, None
+        return write
+
+    def failed(self, token: int, now_ms: int, reason: str) -> bool:
+        """The write failed; False if it is not the one under way."""
+        write = self.writing
+        if write is None or write.token != token:
+            return False
+        self.writing, self.disk, self._retry_ms = None, reason, now_ms + self._window_ms
+        if self.failing_since_ms is None:
+            self.failing_since_ms = now_ms
+        for held in self._still_held(write):
+            self._outbox.set_on_disk(held, OnDisk.DOUBTFUL)
+            self.protect(held)
+        return True
+
+    def _still_held(self, write: Write) -> list[Held]:
+        found = (self._outbox.get(each.key) or self._outbox.kept_births.get(each.key) for each in write.add)
+        return [held for held in found if held is not None and held.on_disk is OnDisk.WRITING]
+
+    def _unsafe_one(self, key: Key) -> Held | None:
+        held = self._outbox.get(key) or self._outbox.kept_births.get(key)
+        return held if held is not None and held.on_disk in (OnDisk.NO, OnDisk.DOUBTFUL) else None
+
+    def _is_unsafe(self, key: Key) -> bool:
+        held = self._outbox.get(key)
+        return held is not None and held.on_disk in (OnDisk.NO, OnDisk.DOUBTFUL)
+
+    def _births_of(self, add: list[Held]) -> list[Held]:
+        """Births that have their receipt but are not on disk, to which something that goes to disk refers."""
+        named, there = {held.birth for held in add}, {held.key for held in add}
+        births = self._outbox.kept_births.values()
+        return [b for b in births if b.birth in named and b.key not in there and b.on_disk in (OnDisk.NO, OnDisk.DOUBTFUL)]

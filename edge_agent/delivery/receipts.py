@@ -1,0 +1,56 @@
+"""Pure. Receipts: what they release, and which of their claims cannot be true.
+
+An entry for an epoch of which nothing is held is ignored. One beyond what was ever sent is refused as a whole and reported. How
+far an earlier run of the agent sent is not recorded, so for its epochs only a jump beyond AHEAD is refused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+from edge_agent.contract.message import Lane, LaneReceipt, Receipt
+from edge_agent.delivery.outbox import Held, LaneHeld, Outbox
+
+AHEAD = 10_000_000
+"""Sequences an earlier run may have used beyond the highest one held: one each 200 ms for 23 days."""
+
+
+@dataclass(slots=True)
+class Applied:
+    """What one receipt says."""
+
+    released: list[Held] = field(default_factory=list)
+    refused: list[LaneReceipt] = field(default_factory=list)
+    is_new_log: bool = False
+    """The log id is another one than before."""
+
+
+class Receipts:
+    """Reads receipts against what is held and what was sent."""
+
+    def __init__(self) -> None:
+        self.log = ""
+
+    def read(self, receipt: Receipt, outbox: Outbox, epoch: str, sent: Mapping[Lane, int]) -> Applied:
+        """What `receipt` releases; nothing is removed here. epoch: this run's; sent: its highest sequence sent in each lane."""
+        applied = Applied(is_new_log=bool(self.log) and receipt.log != self.log)
+        self.log = receipt.log
+        for claim in receipt.lanes:
+            lane = outbox.lanes.get((claim.e, claim.l))
+            top = sent.get(claim.l, 0) if claim.e == epoch else (lane.top + AHEAD if lane else None)
+            claimed = claim.ranges[-1][1] if claim.ranges else claim.upto
+            if top is not None and claimed > top:
+                applied.refused.append(claim)
+            elif lane is not None:
+                applied.released.extend(_covered(claim, lane))
+        return applied
+
+
+def _covered(claim: LaneReceipt, lane: LaneHeld) -> Iterator[Held]:
+    low = lane.low()
+    for first, last in ((low, claim.upto), *claim.ranges):
+        for seq in range(max(first, low), min(last, lane.top) + 1):
+            held = lane.of_seq.get(seq)
+            if held is not None:
+                yield held
