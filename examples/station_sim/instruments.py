@@ -161,10 +161,10 @@ def pump_drive(water: Water, unit: int) -> Instrument:
 
 
 def level_probe(water: Water, unit: int) -> Instrument:
-    """A submersible level probe (generic "0/1/2/3/4" map): value in cm with two decimals register, range 0-5 m."""
+    """A submersible level probe (generic "0/1/2/3/4" map): millimetres as metres with three decimals, range 0-5 m."""
 
     def registers() -> dict[tuple[int, int], int]:
         millimetres = round((water.level_m + water.noise("level")) * 1000)
-        return _block(3, 0, [unit, 3, 17, 3, millimetres & 0xFFFF, 0, 5000])
+        return _block(3, 0, [unit, 3, 16, 3, millimetres & 0xFFFF, 0, 5000])
 
     return Instrument("level", unit, registers, turnaround_s=0.025)
