@@ -43,7 +43,7 @@ def check(settings: WebSettings) -> None:
     where = f"web / listen {settings.listen_host}:{settings.listen_port}"
     base = _base_parts(settings.base_url, where)
     reachable = not is_loopback(settings.listen_host)
-    published = bool(base) and not is_loopback(base[1])
+    published = bool(base[1]) and not is_loopback(base[1])
     problems: list[Problem] = []
     if (reachable or published) and not settings.users:
         problems.append(
