@@ -1,0 +1,267 @@
+"""Does I/O: the composition root of `edge-agent run`: builds the real parts, joins them, watches them, ends them.
+
+Threads: one for each bus, `delivery` (owns the Courier), `outbox` (owns the file), `mqtt` (owns the session), and the caller's,
+which supervises: clock, commands, status file, systemd, signals.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import os
+import random
+import secrets
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from enum import Enum
+from pathlib import Path
+from typing import TYPE_CHECKING, TextIO
+
+from edge_agent import __version__
+from edge_agent.buses import Buses, MakeRunner
+from edge_agent.common.clock import Clock
+from edge_agent.common.problem import Problem, ProblemError
+from edge_agent.contract.encoding import encode
+from edge_agent.contract.message import TimeAsk
+from edge_agent.contract.topics import Kind
+from edge_agent.delivery.courier import Courier
+from edge_agent.delivery.machine import ClockSet, NewBirth, Start
+from edge_agent.io.delivery_loop import DeliveryLoop
+from edge_agent.io.kernel_clock import ClockState
+from edge_agent.io.logs import logger, say, say_problem
+from edge_agent.io.mqtt import LinkEvent, Publisher, plain_text_problems
+from edge_agent.io.mqtt_session import Identity
+from edge_agent.io.outbox import Opened, OutboxFailed, OutboxFile
+from edge_agent.io.outbox_writer import OutboxWriter
+from edge_agent.io.service import Systemd, boot_id
+from edge_agent.io.status_file import remove_status, write_status
+from edge_agent.io.time_source import TimeSource
+from edge_agent.link_desk import LinkDesk
+from edge_agent.model.reading import Happening
+from edge_agent.standing import Standing
+from edge_agent.status_body import figures_text, status_body
+
+if TYPE_CHECKING:
+    from edge_agent.config.load import LoadedSite
+
+BEAT_S = 0.5
+STATUS_MS = 1000
+DELIVERY_LIMIT_MS = 30_000
+"""The delivery thread completes a round at least every second."""
+SOFTWARE = f"edge-agent {__version__}"
+
+
+class Wish(Enum):
+    """What the one who runs the agent may ask for."""
+
+    STOP = "stop"
+    RELOAD = "reload"
+
+
+@dataclass(frozen=True, slots=True)
+class Folders:
+    """state: outbox and lock, private; runtime: the status file, readable by everyone on the machine."""
+
+    state: Path
+    runtime: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """The real things that the agent stands on."""
+
+    clock: Clock
+    kernel: ClockState
+    systemd: Systemd
+    make_runner: MakeRunner
+    load: Callable[[], LoadedSite]
+    """Reads the site file again; raises ProblemError."""
+    trust_clock: bool = False
+
+
+class Agent:
+    """One gateway's agent. `run` returns after a clean end. Raises ProblemError where it cannot start (RUN4xx, OUT2xx)."""
+
+    def __init__(self, loaded: LoadedSite, folders: Folders, machine: Machine) -> None:
+        self._site, self._birth = loaded.site, loaded.birth
+        self._warnings = (*loaded.warnings, *plain_text_problems(loaded.site.brokers))
+        self._folders = folders
+        self._machine = machine
+        self._clock = machine.clock
+        self._log = logger("agent")
+        self._boot = boot_id()
+        self._lock_file: TextIO | None = None
+        self._standing = Standing()
+        self._time = TimeSource(machine.clock, machine.kernel, trust_clock=machine.trust_clock)
+        self._file = OutboxFile(folders.state / "outbox.db")
+        self._delivery = DeliveryLoop(Courier(loaded.site.delivery), machine.clock, lambda done: OutboxWriter(self._file, done))
+        self._buses = Buses(machine.make_runner, machine.clock, self._delivery.take, self._happened)
+        self._status_at_ms = 0
+        self._hanging: list[str] = []
+
+    def run(self, wait: Callable[[float], Wish | None]) -> None:
+        """Runs until `wait` (called about twice a second, with the longest wait in s) gives Wish.STOP."""
+        self._start()
+        self._machine.systemd.ready(self._text())
+        while (wish := wait(BEAT_S)) is not Wish.STOP:
+            if wish is Wish.RELOAD:
+                self._reload()
+            self._beat()
+        self._end()
+
+    # --- start -------------------------------------------------------------------------------------------------------
+
+    def _start(self) -> None:
+        opened, epoch = self._open_outbox()
+        site = self._site
+        identity = Identity(site.site, site.gateway, epoch, self._boot, SOFTWARE)
+        self._epoch = epoch
+        self._link = Publisher(identity, site.brokers, site.delivery.in_flight, self._link_event, random.Random())
+        self._desk = LinkDesk(self._delivery, self._link, self._time, self._status)
+        for warning in self._warnings:
+            say_problem(self._log, logging.WARNING, warning)
+        self._delivery.start(Start(epoch, self._boot, self._birth, opened.stored, opened.set_aside), self._link)
+        about = (("software", SOFTWARE), ("boot", self._boot))
+        self._happened([Happening("agent.start", self._clock.monotonic_ms(), about=about)])
+        self._tell_time()
+        self._link.start()
+        self._buses.start(site.buses)
+        devices = sum(len(bus.devices) for bus in site.buses)
+        say(self._log, logging.INFO, "agent.start", f"{SOFTWARE}: {site.site}/{site.gateway}, {devices} devices, epoch {epoch}")
+        self._beat()
+
+    def _open_outbox(self) -> tuple[Opened, str]:
+        folder = self._folders.state
+        try:
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            self._lock_file = (folder / "lock").open("w", encoding="ascii")
+            fcntl.flock(self._lock_file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            do = "stop the other one, or give this one its own --state-dir"
+            raise ProblemError(Problem("RUN401", str(folder), "Another agent works in this state folder.", do)) from None
+        except OSError as error:
+            do = "give the agent's user the folder (chown edge-agent, chmod 700), or another one with --state-dir"
+            raise ProblemError(Problem("RUN402", str(folder), f"The state folder cannot be used: {error.strerror}.", do)) from None
+        try:
+            opened = self._file.open()
+            return opened, self._file.new_epoch(secrets.token_hex(8))
+        except OutboxFailed as failure:
+            do = "check that the card is not full, not read-only and not worn out (dmesg)"
+            raise ProblemError(Problem("RUN403", str(self._file.path), f"The outbox cannot be written: {failure}.", do)) from None
+
+    # --- while it runs -----------------------------------------------------------------------------------------------
+
+    def _beat(self) -> None:
+        self._tell_time()
+        self._desk.serve()
+        now_ms = self._clock.monotonic_ms()
+        if now_ms >= self._status_at_ms:
+            self._status_at_ms = now_ms + STATUS_MS
+            self._write_status()
+            self._machine.systemd.status(self._text())
+        hanging = self._buses.hanging() + (["delivery"] if now_ms - self._delivery.moved_ms > DELIVERY_LIMIT_MS else [])
+        if hanging and hanging != self._hanging:
+            say(self._log, logging.ERROR, "agent.hanging", f"no progress: {', '.join(hanging)}")
+        self._hanging = hanging
+        if not hanging:
+            self._machine.systemd.alive()
+
+    def _tell_time(self) -> None:
+        for found in self._time.poll(link_up=self._link.figures.up):
+            if isinstance(found, ClockSet):
+                say(self._log, logging.INFO, "clock.set", f"UTC from {found.source}, within {found.bound_ms} ms")
+                self._delivery.must(found)
+            elif isinstance(found, TimeAsk):
+                self._link.publish(Kind.TIME, encode(found))
+            else:
+                self._happened([found])
+
+    def _happened(self, events: Sequence[Happening]) -> None:
+        for event in self._standing.note(events):
+            level = logging.WARNING if event.on else logging.INFO
+            word = {True: "begins", False: "is over", None: ""}[event.on]
+            say(self._log, level, event.kind, " ".join(part for part in (event.subject, word, event.reason) if part))
+        self._delivery.tell(events)
+
+    def _link_event(self, event: LinkEvent) -> None:
+        self._desk.receive(event)
+
+    def _status(self) -> Mapping[str, object]:
+        return status_body(
+            self._site,
+            self._birth,
+            {"pid": os.getpid(), "software": SOFTWARE, "boot": self._boot, "epoch": self._epoch, "hanging": self._hanging},
+            clock=self._time.figures,
+            utc_ms=self._time.utc_ms(),
+            now_ms=self._clock.monotonic_ms(),
+            link=self._link.figures,
+            delivery=self._delivery.figures,
+            refused=self._delivery.refused,
+            buses=self._buses,
+            standing=self._standing.open(),
+        )
+
+    def _write_status(self) -> None:
+        try:
+            write_status(self._folders.runtime, self._status())
+        except OSError as error:
+            if not self._standing.is_open("agent.status-file", ""):
+                now_ms = self._clock.monotonic_ms()
+                self._happened([Happening("agent.status-file", now_ms, on=True, reason=str(error.strerror))])
+            return
+        if self._standing.is_open("agent.status-file", ""):
+            self._happened([Happening("agent.status-file", self._clock.monotonic_ms(), on=False)])
+
+    def _text(self) -> str:
+        return figures_text(self._delivery.figures, self._link.figures, len(self._standing.open()), self._time.figures)
+
+    # --- reload and end ----------------------------------------------------------------------------------------------
+
+    def _reload(self) -> None:
+        self._machine.systemd.reloading()
+        try:
+            loaded = self._machine.load()
+        except ProblemError as error:
+            for problem in error.problems:
+                say_problem(self._log, logging.ERROR, problem)
+            say(self._log, logging.ERROR, "agent.reload", "the site file has problems; the last good one stays in force")
+        else:
+            self._take_over(loaded)
+        self._machine.systemd.ready(self._text())
+
+    def _take_over(self, loaded: LoadedSite) -> None:
+        new = loaded.site
+        if replace(new, buses=self._site.buses, name=self._site.name) != self._site:
+            what = "Ids, brokers or delivery settings differ from the running ones; they take effect at the next start."
+            do = "systemctl restart edge-agent"
+            say_problem(self._log, logging.WARNING, Problem("RUN404", f"{new.site}/{new.gateway}", what, do))
+            return
+        late = self._buses.stop(5.0)
+        if late:
+            say(self._log, logging.ERROR, "agent.reload", f"these buses did not stop in time: {', '.join(late)}")
+        self._standing.forget_buses()
+        self._buses.forget_counts()
+        self._delivery.must(NewBirth(loaded.birth))
+        self._site = replace(self._site, buses=new.buses, name=new.name)
+        self._birth = loaded.birth
+        self._happened([Happening("agent.reload", self._clock.monotonic_ms())])
+        self._buses.start(new.buses)
+
+    def _end(self) -> None:
+        self._machine.systemd.stopping()
+        late = self._buses.stop(3.0)
+        self._happened([Happening("agent.stop", self._clock.monotonic_ms())])
+        self._delivery.close()
+        until_ms = self._clock.monotonic_ms() + 2000
+        while self._link.figures.up and not self._delivery.drained() and self._clock.monotonic_ms() < until_ms:
+            self._desk.pause(0.05)
+        written = self._delivery.finish(3.0)
+        self._link.stop(1.5)
+        remove_status(self._folders.runtime)
+        if self._lock_file is not None:
+            self._lock_file.close()
+        if late or not written:
+            say(
+                self._log, logging.ERROR, "agent.stop", f"not ended in time: {', '.join([*late, *([] if written else ['outbox'])])}"
+            )
+        say(self._log, logging.INFO, "agent.stop", self._text())

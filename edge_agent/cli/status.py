@@ -1,0 +1,101 @@
+"""Does I/O: `edge-agent status` - how the running agent is, in plain words."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from edge_agent.cli.output import AsJson, say, say_json
+from edge_agent.common.problem import Exit, Problem, ProblemError
+
+OLD_S = 300
+"""An outbox whose oldest batch is older has a trouble."""
+
+
+def register(app: typer.Typer) -> None:
+    """Adds `status`."""
+
+    @app.command(epilog="Example: edge-agent status --json")
+    def status(
+        runtime_dir: Annotated[Path | None, typer.Option("--runtime-dir", help="Where the agent writes its status file.")] = None,
+        as_json: AsJson = False,
+    ) -> None:
+        """Show how the running agent is: buses, devices, outbox, clock, broker. Exit 1 if something is wrong, 75 if none runs."""
+        from edge_agent.io.service import runtime_folders
+        from edge_agent.io.status_file import read_status
+
+        folders = runtime_folders(runtime_dir, os.environ)
+        body = read_status(folders)
+        if body is None:
+            do = "start it with `systemctl start edge-agent` or `edge-agent run SITE.yaml`, or name its --runtime-dir"
+            raise ProblemError(Problem("TRY401", str(folders[0]), "No agent is running here.", do))
+        wrong = troubles(body, time.clock_gettime_ns(time.CLOCK_BOOTTIME) // 1_000_000)
+        if as_json:
+            fields = {key: value for key, value in body.items() if key != "schema"}
+            say_json("status/1", {**fields, "troubles": wrong})
+        else:
+            say(_text(body, wrong))
+        if wrong:
+            raise typer.Exit(Exit.PROBLEMS)
+
+
+def troubles(body: Mapping[str, Any], now_ms: int) -> list[str]:
+    """What is wrong, one sentence each."""
+    found = []
+    age_s = (now_ms - int(body.get("mono_ms", 0))) // 1000
+    if age_s > 15:
+        found.append(f"The agent has said nothing for {_span(age_s)}; it hangs.")
+    if body.get("hanging"):
+        found.append(f"No progress: {', '.join(body['hanging'])}.")
+    link = body.get("link") or {}
+    if not link.get("up"):
+        why = f" {link['problem']['what']} Do: {link['problem']['do']}" if link.get("problem") else ""
+        found.append(f"No connection to the broker {link.get('broker', '')}.{why}")
+    if not (body.get("clock") or {}).get("source"):
+        found.append("The time is not known; readings wait in the outbox. Do: connect the network, or fit an RTC.")
+    delivery = body.get("delivery") or {}
+    if delivery.get("disk"):
+        found.append(f"The outbox works from memory: {delivery['disk']}.")
+    if (delivery.get("oldest_ms") or 0) > OLD_S * 1000:
+        found.append(f"The oldest batch has waited {_span(delivery['oldest_ms'] // 1000)} for the collector's receipt.")
+    if delivery.get("dropped"):
+        found.append(f"{delivery['dropped']} readings were dropped because the outbox was full or too old.")
+    for event in body.get("standing", []):
+        subject = event["subject"] or "the gateway"
+        reason = f" ({event['reason']})" if event["reason"] else ""
+        found.append(f"{event['kind']}: {subject}{reason}, for {_span(event['since_s'])}.")
+    return found
+
+
+def _text(body: Mapping[str, Any], wrong: list[str]) -> str:
+    link, clock, delivery = body["link"], body["clock"], body.get("delivery") or {}
+    silent = {e["subject"]: e["since_s"] for e in body.get("standing", []) if e["kind"] == "device.silent"}
+    devices: dict[str, int] = {}
+    for row in body["series"]:
+        devices[row["device"]] = devices.get(row["device"], 0) + row["taken"]
+    lines = [
+        f"{body['site']}/{body['gateway']}  {body['software']}, epoch {body['epoch']}",
+        f"broker   {link['broker']}: {'connected' if link['up'] else 'not connected'}, {link['sessions']} sessions",
+        f"clock    {clock['source'] or 'not known'}" + (f", within {clock['bound_ms']} ms" if clock["source"] else ""),
+        f"outbox   {delivery.get('depth', 0)} batches wait ({delivery.get('on_disk', 0)} on disk)"
+        + (f", the oldest for {_span(delivery['oldest_ms'] // 1000)}" if delivery.get("oldest_ms") else ""),
+        f"readings {delivery.get('taken', 0)} taken, {delivery.get('delivered', 0)} delivered since the start",
+        "buses    " + (", ".join(body["buses"]) or "none"),
+    ]
+    for device, taken in devices.items():
+        state = f"silent for {_span(silent[device])}" if device in silent else f"{taken} readings"
+        lines.append(f"device   {device}: {state}")
+    lines += ["", *(f"! {line}" for line in wrong)] if wrong else ["", "All is well."]
+    return "\n".join(lines)
+
+
+def _span(seconds: int) -> str:
+    for size, unit in ((86_400, "d"), (3600, "h"), (60, "min")):
+        if seconds >= 2 * size:
+            return f"{seconds // size} {unit}"
+    return f"{seconds} s"

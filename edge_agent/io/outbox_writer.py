@@ -1,0 +1,66 @@
+"""Does I/O: the thread that writes and reads the outbox file, so that a slow card never delays sending."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Callable
+
+from edge_agent.delivery.machine import Event, Fetch, Fetched, Write, WriteFailed, Written
+from edge_agent.io.outbox import OutboxFailed, OutboxFile
+
+REST_S = 5.0
+"""After a failed read, before the next try."""
+
+
+class OutboxWriter:
+    """Carries out Write and Fetch in order; `on_done` gets what came of each, on this thread."""
+
+    def __init__(self, file: OutboxFile, on_done: Callable[[Event], None]) -> None:
+        self._file = file
+        self._on_done = on_done
+        self._orders: queue.SimpleQueue[Write | Fetch | None] = queue.SimpleQueue()
+        self._ending = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="outbox", daemon=True)
+
+    def start(self) -> None:
+        """Begins."""
+        self._thread.start()
+
+    def order(self, order: Write | Fetch) -> None:
+        """Queues one order. The courier has at most one write under way, so the queue stays short."""
+        self._orders.put(order)
+
+    def stop(self, timeout_s: float) -> bool:
+        """Finishes what is queued, closes the file; False if that took longer."""
+        self._ending.set()
+        self._orders.put(None)
+        if self._thread.is_alive():
+            self._thread.join(timeout_s)
+        return not self._thread.is_alive()
+
+    def _run(self) -> None:
+        while (order := self._orders.get()) is not None:
+            if isinstance(order, Write):
+                self._on_done(self._write(order))
+            else:
+                self._fetch(order)
+        self._file.close()
+
+    def _write(self, order: Write) -> Event:
+        try:
+            self._file.write(order.add, order.forget)
+        except OutboxFailed as failure:
+            return WriteFailed(order.token, str(failure))
+        return Written(order.token)
+
+    def _fetch(self, order: Fetch) -> None:
+        """A medium that refuses to read is asked again: its messages are neither there nor lost."""
+        while not self._ending.is_set():
+            try:
+                stored, missing = self._file.fetch(order.keys)
+            except OutboxFailed:
+                self._ending.wait(REST_S)
+                continue
+            self._on_done(Fetched(stored, missing))
+            return

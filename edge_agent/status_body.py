@@ -1,0 +1,70 @@
+"""Pure. The content of the status file, schema `status/1`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+import msgspec
+
+from edge_agent.contract.message import BirthBody
+from edge_agent.delivery.machine import Figures
+from edge_agent.io.mqtt import LinkFigures
+from edge_agent.io.time_source import ClockFigures
+from edge_agent.model.points import Site
+from edge_agent.model.reading import Happening
+
+
+class BusFigures(Protocol):
+    """What is asked of the buses."""
+
+    def figures(self) -> Mapping[str, Any]:
+        """By bus."""
+        ...
+
+    def counts(self) -> dict[int, int]:
+        """Readings by series index."""
+        ...
+
+
+def status_body(
+    site: Site,
+    birth: BirthBody,
+    identity: Mapping[str, object],
+    *,
+    clock: ClockFigures,
+    utc_ms: int | None,
+    now_ms: int,
+    link: LinkFigures,
+    delivery: Figures | None,
+    refused: int,
+    buses: BusFigures,
+    standing: Sequence[Happening],
+) -> dict[str, object]:
+    """JSON values only. Times end in their unit; mono_ms is the boot's monotonic clock when this was written."""
+    counts = buses.counts()
+    return {
+        **identity,
+        "site": site.site,
+        "gateway": site.gateway,
+        "mono_ms": now_ms,
+        "utc_ms": utc_ms,
+        "clock": msgspec.to_builtins(clock),
+        "link": {**msgspec.to_builtins(link), "inbox_refused": refused},
+        "delivery": msgspec.to_builtins(delivery) if delivery else None,
+        "buses": {id: msgspec.to_builtins(figures) for id, figures in buses.figures().items()},
+        "standing": [
+            {"kind": e.kind, "subject": e.subject, "reason": e.reason, "since_s": (now_ms - e.taken_ms) // 1000} for e in standing
+        ],
+        "series": [{"device": s.device, "point": s.point, "taken": counts.get(s.i, 0)} for s in birth.series],
+    }
+
+
+def figures_text(delivery: Figures | None, link: LinkFigures, standing: int, clock: ClockFigures) -> str:
+    """One line for `systemctl status`."""
+    parts = [f"link {'up' if link.up else 'down'}", f"clock {clock.source or 'unknown'}"]
+    if delivery is not None:
+        parts += [f"{delivery.taken} readings taken", f"{delivery.delivered} delivered", f"{delivery.depth} batches wait"]
+    if standing:
+        parts.append(f"{standing} troubles")
+    return ", ".join(parts)
