@@ -26,10 +26,10 @@ def address_of(loaded: Loaded, broker: str | None, user: str, password_file: str
     mqtt = loaded.settings.mqtt
     password = read_secret(password_file)
     if broker is not None:
-        host, _, port = broker.rpartition(":")
-        if not host or not port.isdigit():
+        host, _, number = broker.rpartition(":")
+        if not host or not number.isdigit():
             raise ProblemError(Problem("USE413", f"--broker {broker}", "This is no HOST:PORT.", "write e.g. 127.0.0.1:1883."))
-        return BrokerAddress(host, int(port), mqtt.root, user, password)
+        return BrokerAddress(host, int(number), mqtt.root, user, password)
     if mqtt.host:
         return BrokerAddress(
             mqtt.host,
