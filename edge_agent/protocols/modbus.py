@@ -220,7 +220,7 @@ class Master:
         frame = rtu_frame(unit, request)
         yield Flush()
         window = RtuWindow(unit, expected, frame)
-        yield Send(frame, timeout_ms)
+        yield Send(frame, timeout_ms, expected.length + 3)
         while chunk := (yield Receive(self._idle_ms if window.mismatches else None)):
             pdu = window.feed(chunk)
             if pdu is not None:

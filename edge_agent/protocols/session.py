@@ -13,10 +13,14 @@ from typing import TypeVar
 
 @dataclass(frozen=True, slots=True)
 class Send:
-    """Puts bytes on the line after the silence that the line needs, and opens a window of window_ms from the last byte sent."""
+    """Puts bytes on the line after the silence that the line needs, and opens a window.
+
+    The window lasts from the last byte sent for window_ms and the time that reply_bytes take on the wire.
+    """
 
     payload: bytes
     window_ms: int
+    reply_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True)

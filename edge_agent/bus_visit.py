@@ -1,0 +1,192 @@
+"""Does I/O: single visits to a bus for the command line - reading every point once, and searching for devices."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+from edge_agent.bus import readings_of
+from edge_agent.common.clock import Clock
+from edge_agent.common.problem import Problem, ProblemError
+from edge_agent.contract.quality import Quality
+from edge_agent.io.link import Driver, Link, Watch, open_link
+from edge_agent.model.health import no_value
+from edge_agent.model.plan import Block, cost_of, halves, plan
+from edge_agent.model.points import Bus, Device, Point, Serial
+from edge_agent.model.reading import Reading
+from edge_agent.protocols.modbus import CONFIGURATION_CODES, Ask, Master, Span
+from edge_agent.protocols.session import Failure, Garbled, LinkDown, Refused, Silence
+
+_SCAN_TIMEOUT_MS = 300
+_LOOK = Span("holding", 0, 1)
+
+
+@dataclass(slots=True)
+class Visit:
+    """What one visit found: readings in the order of the plan, and what went wrong."""
+
+    readings: list[tuple[Point, Reading]] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A unit that is on the bus. identification: texts of 43/14 by object number, where the device has it."""
+
+    unit: int
+    how: Literal["answered", "exception", "garbled"]
+    """`garbled`: something answers, but not in whole frames - two devices with one address, or another speed."""
+    identification: dict[int, str] = field(default_factory=dict)
+
+
+def read_once(bus: Bus, device_ids: Sequence[str] | None, clock: Clock) -> Visit:
+    """Every point of the devices (None: all) once. A device that fails is a problem and does not keep others from being read.
+
+    Raises ProblemError BUS101 where the link cannot be opened, BUS110 where points cannot be read as the site file wants.
+    """
+    found = Visit()
+    with _Opened(bus, clock) as opened:
+        for device in bus.devices:
+            if device_ids is None or device.id in device_ids:
+                opened.read(device, found)
+    return found
+
+
+def scan(bus: Bus, units: Iterable[int], clock: Clock, on_progress: Callable[[int, int], None]) -> list[Found]:
+    """The units of a bus that answer anything at all. on_progress(done, total) is called before each unit.
+
+    Asks each for holding register 0, which any Modbus device answers by value or exception. Raises ProblemError BUS101.
+    """
+    wanted = list(units)
+    timeout_ms = min((device.timeout_ms for device in bus.devices), default=_SCAN_TIMEOUT_MS)
+    found = []
+    with _Opened(bus, clock) as opened:
+        for done, unit in enumerate(wanted):
+            on_progress(done, len(wanted))
+            seen = opened.look(unit, timeout_ms)
+            if seen is not None:
+                found.append(seen)
+        on_progress(len(wanted), len(wanted))
+    return found
+
+
+class _Opened:
+    """A bus for the time of a visit."""
+
+    def __init__(self, bus: Bus, clock: Clock) -> None:
+        self._bus = bus
+        self._clock = clock
+        self._link: Link = open_link(bus)
+        self._master = Master(bus.framing)
+        self._driver = Driver(self._link, clock, threading.Event(), self._master.connected)
+
+    def __enter__(self) -> _Opened:
+        try:
+            self._link.open()
+        except LinkDown as down:
+            raise ProblemError(link_problem(self._bus, down)) from down
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._link.close()
+
+    def read(self, device: Device, found: Visit) -> None:
+        """Adds a device's readings and problems."""
+        blocks = list(plan(device, cost_of(self._bus)))
+        others = tuple(Span(block.table, block.address, block.count) for block in blocks)
+        while blocks:
+            block = blocks.pop(0)
+            try:
+                self._read_block(device, block, others, found)
+            except Refused as failure:
+                parts = halves(block)
+                if failure.code in CONFIGURATION_CODES and len(parts) > 1:
+                    blocks[:0] = parts
+                    continue
+                self._without_value(block, Quality.BAD_CONFIG, found)
+                found.problems.append(refused_problem(self._bus, device, block, failure))
+            except Failure as failure:
+                self._without_value(block, Quality.BAD_COMM, found)
+                for left in blocks:
+                    self._without_value(left, Quality.BAD_COMM, found)
+                found.problems.append(device_problem(self._bus, device, failure))
+                return
+
+    def look(self, unit: int, timeout_ms: int) -> Found | None:
+        """What is at a unit; None: nothing answers."""
+        ask = Ask(unit, _LOOK, timeout_ms, retries=0)
+        try:
+            self._driver.run(self._master.read(ask), Watch())
+            how: Literal["answered", "exception"] = "answered"
+        except Refused:
+            how = "exception"
+        except Garbled:
+            return Found(unit, "garbled")
+        except Silence:
+            return None
+        except LinkDown as down:
+            raise ProblemError(link_problem(self._bus, down)) from down
+        return Found(unit, how, self._identification(unit, timeout_ms))
+
+    def _identification(self, unit: int, timeout_ms: int) -> dict[int, str]:
+        try:
+            return self._driver.run(self._master.identify(unit, timeout_ms), Watch())
+        except (Refused, Garbled, Silence):
+            return {}
+        except LinkDown as down:
+            raise ProblemError(link_problem(self._bus, down)) from down
+
+    def _read_block(self, device: Device, block: Block, spans: tuple[Span, ...], found: Visit) -> None:
+        span = Span(block.table, block.address, block.count)
+        others = tuple(other for other in spans if other != span)
+        watch = Watch()
+        ask = Ask(device.unit, span, device.timeout_ms, device.pause_ms, device.retries, others)
+        words = self._driver.run(self._master.read(ask), watch)
+        found.readings += zip(block.points, readings_of(block, words, watch.arrived_ms), strict=True)
+
+    def _without_value(self, block: Block, quality: Quality, found: Visit) -> None:
+        found.readings += zip(block.points, no_value(block.points, self._clock.monotonic_ms(), quality), strict=True)
+
+
+def link_problem(bus: Bus, down: LinkDown) -> Problem:
+    """BUS101: the port or host cannot be reached."""
+    if isinstance(bus.link, Serial):
+        do = "check that the adapter is plugged in, that no other program holds the port, and that this user may use it (group dialout)."
+    else:
+        do = "check address and port, and that the instrument is on the network."
+    return Problem("BUS101", f'bus "{bus.id}"', f"The link cannot be opened: {down}.", do)
+
+
+def device_problem(bus: Bus, device: Device, failure: Failure) -> Problem:
+    """BUS102 no answer, BUS103 nothing that can be believed, BUS101 the link is gone."""
+    where = f'bus "{bus.id}" / device "{device.id}" (unit {device.unit})'
+    if isinstance(failure, LinkDown):
+        return link_problem(bus, failure)
+    if isinstance(failure, Garbled):
+        causes = "causes, the likely ones first: another speed or parity, two devices with one address, a bad termination."
+        detail = f"came: {failure.came.hex(' ').upper()}\n{causes}"
+        do = "compare speed and parity with the device, then unplug the others and try again."
+        return Problem("BUS103", where, "What comes is no acceptable answer.", do, detail)
+    causes = "causes, the likely ones first: no power, A and B exchanged, another unit address, another speed."
+    do = f"check power and wiring, then search with `edge-agent scan {_scan_option(bus)}`."
+    return Problem("BUS102", where, f"No answer within {device.timeout_ms} ms.", do, causes)
+
+
+def refused_problem(bus: Bus, device: Device, block: Block, failure: Refused) -> Problem:
+    """BUS104 the device does not have what is asked; BUS105 it answers that it cannot now."""
+    names = ", ".join(f'"{point.id}"' for point in block.points)
+    where = f'bus "{bus.id}" / device "{device.id}" / point {names}'
+    asked = f"{block.table} {block.address}" + (f"-{block.end - 1}" if block.count > 1 else "")
+    if failure.code in CONFIGURATION_CODES:
+        do = "compare table and address with the device's manual (wire addresses count from 0)."
+        return Problem("BUS104", where, f"The device refuses {asked} with exception {failure.code}.", do)
+    do = "look at the device: it reports a fault of its own, or is busy."
+    return Problem("BUS105", where, f"The device answers {asked} with exception {failure.code}.", do)
+
+
+def _scan_option(bus: Bus) -> str:
+    if isinstance(bus.link, Serial):
+        return f"--port {bus.link.port} --baud {bus.link.baudrate} --parity {bus.link.parity}"
+    return f"--tcp {bus.link.host}:{bus.link.port}"

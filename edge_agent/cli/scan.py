@@ -1,0 +1,111 @@
+"""Does I/O: `edge-agent scan` - searches a line or a gateway for devices."""
+
+from __future__ import annotations
+
+import re
+import time
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from edge_agent.cli.output import AsJson, say, say_json, table, talk
+from edge_agent.common.clock import SystemClock
+from edge_agent.common.problem import Exit, Problem, ProblemError
+
+if TYPE_CHECKING:
+    from edge_agent.bus_visit import Found
+    from edge_agent.model.points import Bus
+
+_UNITS = re.compile(r"\d{1,3}(-\d{1,3})?(,\d{1,3}(-\d{1,3})?)*")
+_TCP = re.compile(r"(?P<host>\[[0-9A-Fa-f:.]{2,45}\]|[A-Za-z0-9.-]{1,253})(:(?P<port>\d{1,5}))?")
+_PARITY: dict[str, Literal["N", "E", "O"]] = {"N": "N", "E": "E", "O": "O"}
+_PROGRESS_S = 2.0
+
+
+def register(app: typer.Typer) -> None:
+    """Adds `scan`."""
+
+    @app.command(epilog="Example: edge-agent scan --port /dev/ttyUSB0 --baud 9600 --units 1-32")
+    def scan(
+        port: Annotated[str, typer.Option(help="Serial port, or pyserial URL such as rfc2217://host:port.")] = "",
+        tcp: Annotated[str, typer.Option(metavar="HOST[:PORT]", help="Modbus TCP instrument or gateway, port 502.")] = "",
+        baud: Annotated[int, typer.Option(min=300, max=4_000_000, help="Speed of the line, bit/s.")] = 9600,
+        parity: Annotated[str, typer.Option(metavar="N|E|O", help="Parity.")] = "N",
+        stopbits: Annotated[int, typer.Option(min=1, max=2, help="Stop bits.")] = 1,
+        rtu: Annotated[bool, typer.Option("--rtu-over-tcp", help="RTU frames on the TCP connection.")] = False,
+        units: Annotated[str, typer.Option(metavar="LIST", help="Unit addresses, e.g. 1-32,40.")] = "1-247",
+        timeout: Annotated[int, typer.Option(min=20, max=10_000, help="How long a device may take to answer, ms.")] = 300,
+        as_json: AsJson = False,
+    ) -> int:
+        """Search for Modbus devices by asking every unit address. Nothing is written to any device."""
+        wanted = parse_units(units)
+        bus = _bus(port, tcp, baud, parity, stopbits, timeout, over_tcp="rtu-over-tcp" if rtu else "tcp")
+        from edge_agent.bus_visit import scan as search
+
+        found = search(bus, wanted, SystemClock(), _Progress())
+        if as_json:
+            say_json("scan/1", {"units": len(wanted), "found": [_as_dict(f) for f in found]})
+        else:
+            _show(found, len(wanted))
+        return Exit.FINE if found else Exit.PROBLEMS
+
+
+def parse_units(text: str) -> list[int]:
+    """The addresses of `1-32,40`, each once, ascending. Raises ProblemError USE011."""
+    numbers: set[int] = set()
+    if _UNITS.fullmatch(text):
+        for part in text.split(","):
+            first, _, last = part.partition("-")
+            numbers.update(range(int(first), int(last or first) + 1))
+    if not numbers or max(numbers) > 255:
+        do = "write addresses from 0 to 255, e.g. 1-32,40."
+        raise ProblemError(Problem("USE011", "--units", f"{text!r} is no list of unit addresses.", do))
+    return sorted(numbers)
+
+
+def _bus(
+    port: str, tcp: str, baud: int, parity: str, stopbits: int, timeout_ms: int, over_tcp: Literal["tcp", "rtu-over-tcp"]
+) -> Bus:
+    from edge_agent.model.points import Bus, Device, Serial, Tcp
+
+    if bool(port) == bool(tcp):
+        raise ProblemError(Problem("USE012", "edge-agent scan", "Say what to search.", "give either --port or --tcp."))
+    timed = (Device("any", 0, (), timeout_ms=timeout_ms),)
+    if port:
+        if parity.upper() not in _PARITY:
+            raise ProblemError(Problem("USE013", "--parity", f"{parity!r} is no parity.", "write N, E or O."))
+        line = Serial(port, baud, _PARITY[parity.upper()], 2 if stopbits == 2 else 1)
+        return Bus(port, line, "rtu", timed)
+    match = _TCP.fullmatch(tcp)
+    number = int(match["port"] or 502) if match else 0
+    if match is None or not 0 < number < 65536:
+        raise ProblemError(Problem("USE014", "--tcp", f"{tcp!r} is no address.", "write HOST or HOST:PORT."))
+    return Bus(tcp, Tcp(match["host"].strip("[]"), number), over_tcp, timed)
+
+
+class _Progress:
+    """A line now and then, with what is left."""
+
+    def __init__(self) -> None:
+        self._begun_s = self._told_s = time.monotonic()
+
+    def __call__(self, done: int, total: int) -> None:
+        now_s = time.monotonic()
+        if done and done < total and now_s - self._told_s >= _PROGRESS_S:
+            self._told_s = now_s
+            left_s = (now_s - self._begun_s) * (total - done) / done
+            talk(f"{done} of {total} addresses, about {left_s:.0f} s left")
+
+
+def _show(found: list[Found], asked: int) -> None:
+    rows = [(str(f.unit), f.how, " ".join(text for _, text in sorted(f.identification.items()))) for f in found]
+    if rows:
+        say(table(("unit", "answer", "identification"), rows))
+        talk("\nNext: write the devices into the site file, then `edge-agent check site.yaml`.")
+        return
+    talk(f"None of {asked} addresses answers. Causes, the likely ones first: A and B exchanged, no power, another speed or parity.")
+    talk("\nNext: try another --baud or --parity.")
+
+
+def _as_dict(found: Found) -> dict[str, object]:
+    return {"unit": found.unit, "how": found.how, "identification": {str(k): v for k, v in found.identification.items()}}

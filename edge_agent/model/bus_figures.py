@@ -1,0 +1,74 @@
+"""Pure. What a bus and its devices are doing, as `edge-agent status` shows it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+from edge_agent.model.health import State
+
+_WINDOW_MS = 60_000
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceFigures:
+    """One device. since_ms: monotonic; turn-around: from request to the first byte of the reply, last 200 answers."""
+
+    id: str
+    state: State
+    since_ms: int
+    reason: str = ""
+    turnaround_p50_ms: int | None = None
+    turnaround_p95_ms: int | None = None
+    refused: tuple[str, ...] = ()
+    """Points that the device refuses to give."""
+    probe_interval_ms: int = 0
+    """How often a silent device is asked in the long run; 0 while it answers."""
+
+
+@dataclass(frozen=True, slots=True)
+class BusFigures:
+    """One bus. Counts are since start."""
+
+    id: str
+    state: Literal["ok", "down"]
+    reason: str = ""
+    requests: int = 0
+    timeouts: int = 0
+    crc_errors: int = 0
+    exceptions: int = 0
+    retries: int = 0
+    readings: int = 0
+    missed: int = 0
+    """Turns left out because the bus was too slow."""
+    busy_share: float = 0.0
+    """Share of the last minute in which an exchange was under way."""
+    devices: tuple[DeviceFigures, ...] = ()
+    last_progress_ms: int = 0
+    """Monotonic time at which the bus last finished a turn."""
+
+
+def percentile(values: Iterable[int], share: float) -> int | None:
+    """The smallest of `values` that at least `share` (0-1) of them do not exceed; None of no values."""
+    ordered = sorted(values)
+    return ordered[max(0, -int(-share * len(ordered) // 1) - 1)] if ordered else None
+
+
+class Busy:
+    """Share of time spent, over the last one to two minutes."""
+
+    def __init__(self, now_ms: int) -> None:
+        self._spent_ms = [0, 0]
+        self._begun_ms = [now_ms, now_ms]
+
+    def add(self, spent_ms: int, now_ms: int) -> None:
+        """An exchange that took spent_ms ended now."""
+        if now_ms - self._begun_ms[1] >= _WINDOW_MS:
+            self._spent_ms = [self._spent_ms[1], 0]
+            self._begun_ms = [self._begun_ms[1], now_ms]
+        self._spent_ms[1] += spent_ms
+
+    def share(self, now_ms: int) -> float:
+        """0-1."""
+        return min(1.0, sum(self._spent_ms) / max(1, now_ms - self._begun_ms[0]))

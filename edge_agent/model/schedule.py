@@ -1,0 +1,161 @@
+"""Pure. When which request of a bus is due.
+
+Each request has a grid of instants, its period apart, that never drifts: a late turn does not move the next one, and turns that
+were missed altogether are skipped. Devices that fail are taken out and probed now and then: the time that probes take stays
+within a share of the bus, intervals grow and are jittered, and the others keep their period.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Hashable
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+Request = TypeVar("Request", bound=Hashable)
+_FIRST_PROBE_MS = 1000
+_BURST_PROBES = 3
+"""Probes that may follow one another faster than the budget when a device begins to fail."""
+_JITTER = 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class Due(Generic[Request]):
+    """This request is to be sent now."""
+
+    request: Request
+    is_probe: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """Nothing is due before this monotonic time."""
+
+    until_ms: int
+
+
+@dataclass(slots=True)
+class _Turn:
+    device: str
+    period_ms: int
+    due_ms: int
+    order: int
+
+
+@dataclass(slots=True)
+class _Probe:
+    cost_ms: int
+    interval_ms: int
+    due_ms: int
+    turn: int = 0
+
+
+class Schedule(Generic[Request]):
+    """Turns of the requests of one bus."""
+
+    def __init__(self, probe_budget: float, seed: int, now_ms: int) -> None:
+        """probe_budget: share of bus time for failing devices, above 0. seed: of the jitter."""
+        self.missed = 0
+        """Turns that were skipped because the bus was too slow."""
+        self._budget = max(probe_budget, 1e-3)
+        self._seed = seed & 0xFFFFFFFF
+        self._turns: dict[Request, _Turn] = {}
+        self._probes: dict[str, _Probe] = {}
+        self._credit_ms = 0.0
+        self._credited_ms = now_ms
+        self._orders = 0
+
+    def add(self, request: Request, device: str, period_ms: int, first_ms: int) -> None:
+        """A request is asked from first_ms on. A known one gets the new period and instant."""
+        self._orders += 1
+        self._turns[request] = _Turn(device, period_ms, first_ms, self._orders)
+
+    def remove(self, request: Request) -> None:
+        """A request is not asked any more."""
+        self._turns.pop(request, None)
+
+    def next(self, now_ms: int) -> Due[Request] | Wait:
+        """What is due, longest overdue first; probes when nothing else is. The turn is taken: ask, and then tell `spent`."""
+        live = [(turn.due_ms, turn.order, request) for request, turn in self._turns.items() if turn.device not in self._probes]
+        soonest = min(live, key=lambda item: item[:2], default=None)
+        if soonest is not None and soonest[0] <= now_ms:
+            self._advance(self._turns[soonest[2]], now_ms)
+            return Due(soonest[2])
+        until = [soonest[0]] if soonest is not None else []
+        self._earn(now_ms)
+        for device, probe in sorted(self._probes.items(), key=lambda item: item[1].due_ms):
+            at = max(probe.due_ms, now_ms + self._lacking_ms(probe))
+            if at <= now_ms:
+                found = self._probe(device, probe, now_ms)
+                if found is not None:
+                    return found
+            until.append(max(at, now_ms + 1))
+        return Wait(min(until, default=now_ms + 1000))
+
+    def skip(self, device: str, now_ms: int) -> None:
+        """What is due of a device is left out this time, because it just failed twice."""
+        for turn in self._turns.values():
+            if turn.device == device and turn.due_ms <= now_ms:
+                self._advance(turn, now_ms)
+
+    def suspend(self, device: str, cost_ms: int, now_ms: int) -> None:
+        """The device fails: from now on it is only probed. cost_ms: what one probe without answer takes."""
+        if device in self._probes:
+            return
+        self._earn(now_ms)
+        cost_ms = max(cost_ms, 1)
+        self._probes[device] = _Probe(cost_ms, _FIRST_PROBE_MS, now_ms + self._jittered(_FIRST_PROBE_MS))
+        self._credit_ms = min(self._most_ms(), self._credit_ms + _BURST_PROBES * cost_ms)
+
+    def resume(self, device: str, now_ms: int) -> None:
+        """The device answers again: its requests are due at once and then in their periods. Harmless for others."""
+        if self._probes.pop(device, None) is None:
+            return
+        for turn in self._turns.values():
+            if turn.device == device:
+                turn.due_ms = now_ms
+
+    def spent(self, device: str, spent_ms: int) -> None:
+        """A probe of the device took this long."""
+        if device in self._probes:
+            self._credit_ms -= spent_ms
+
+    def probe_interval_ms(self, device: str) -> int:
+        """The interval at which a failing device is probed in the long run, from the budget."""
+        probe = self._probes.get(device)
+        return self._longest_ms(probe) if probe is not None else 0
+
+    def _probe(self, device: str, probe: _Probe, now_ms: int) -> Due[Request] | None:
+        requests = [request for request, turn in self._turns.items() if turn.device == device]
+        if not requests:
+            return None
+        probe.interval_ms = min(2 * probe.interval_ms, self._longest_ms(probe))
+        probe.due_ms = now_ms + self._jittered(probe.interval_ms)
+        probe.turn += 1
+        return Due(requests[(probe.turn - 1) % len(requests)], is_probe=True)
+
+    def _longest_ms(self, probe: _Probe) -> int:
+        return max(_FIRST_PROBE_MS, int(probe.cost_ms * len(self._probes) / self._budget))
+
+    def _lacking_ms(self, probe: _Probe) -> int:
+        """How long the budget needs to pay for a probe."""
+        return max(0, math.ceil((probe.cost_ms - self._credit_ms) / self._budget))
+
+    def _earn(self, now_ms: int) -> None:
+        self._credit_ms = min(self._most_ms(), self._credit_ms + self._budget * (now_ms - self._credited_ms))
+        self._credited_ms = now_ms
+
+    def _most_ms(self) -> float:
+        return float(_BURST_PROBES * sum(probe.cost_ms for probe in self._probes.values()))
+
+    def _advance(self, turn: _Turn, now_ms: int) -> None:
+        turn.due_ms += turn.period_ms
+        late = (now_ms - turn.due_ms) // turn.period_ms
+        if late > 0:
+            self.missed += late
+            turn.due_ms += late * turn.period_ms
+
+    def _jittered(self, interval_ms: int) -> int:
+        """interval_ms give or take a fifth; a linear congruential generator (Numerical Recipes) is random enough."""
+        self._seed = (1664525 * self._seed + 1013904223) & 0xFFFFFFFF
+        return int(interval_ms * (1 + _JITTER * (2 * self._seed / 0xFFFFFFFF - 1)))
