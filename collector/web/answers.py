@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 from fastapi import Path, Query, Request
@@ -78,7 +78,7 @@ def series_body(info: SeriesInfo, sample: Sample | None) -> SeriesBody:
     latest = None
     if sample is not None:
         quality = quality_from_code(sample.quality)
-        level = "good" if quality.is_good else "bad" if quality.is_bad else "uncertain"
+        level: Literal["good", "uncertain", "bad"] = "good" if quality.is_good else "bad" if quality.is_bad else "uncertain"
         latest = LatestBody(time=rfc3339(sample.time_ms), value=sample.value, quality=level, reason=quality.reason)
     return SeriesBody(
         gateway=info.key.gateway,

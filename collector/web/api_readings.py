@@ -6,7 +6,7 @@ import csv
 import io
 from collections.abc import Iterator, Sequence
 from itertools import chain
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 from fastapi import APIRouter, Query, Request
@@ -29,6 +29,8 @@ MOST_CSV_ROWS = 1_000_000
 CSV_ROWS_AT_ONCE = 5000
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
+CSV_TOO: dict[int | str, dict[str, Any]] = {200: {"content": {"text/csv": {"schema": {"type": "string"}}}}}
+
 When = Annotated[str | None, Query(max_length=40, description="RFC 3339 with offset")]
 MaxPoints = Annotated[int | None, Query(ge=2, le=20_000, description="Thin to about this many; extremes stay")]
 Limit = Annotated[int, Query(ge=1, le=20_000, description="Readings a page")]
@@ -39,9 +41,8 @@ Format = Annotated[Literal["json", "csv"] | None, Query(description="Overrides t
 def router(parts: WebParts) -> APIRouter:
     """/api/v1/readings."""
     routes = APIRouter(prefix="/api/v1", tags=["readings"])
-    csv_too = {200: {"content": {"text/csv": {"schema": {"type": "string"}}}}}
 
-    @routes.get("/readings", response_model=ReadingsBody, operation_id="list_readings", responses={**csv_too})
+    @routes.get("/readings", response_model=ReadingsBody, operation_id="list_readings", responses=CSV_TOO)
     def read(
         request: Request,
         site: IdQuery,

@@ -92,12 +92,12 @@ def _translate_errors(app: FastAPI, answer: Callable[[Scope, Refusal], Response]
         app.add_exception_handler(kind, handler)
 
     handle(Refusal, lambda error: error if isinstance(error, Refusal) else Refusal("WEB999", "page"))
-    handle(StoreAway, lambda error: Refusal("WEB918", "store"))
+    handle(StoreAway, lambda _: Refusal("WEB918", "store"))
     handle(StoreRefused, lambda error: Refusal("WEB924", "store", why=error))
     handle(StorageFailed, lambda error: Refusal("WEB924", "store", why=error))
     handle(RequestValidationError, _invalid)
     handle(HTTPException, _http)
-    handle(Exception, lambda error: Refusal("WEB999", "page"))
+    handle(Exception, lambda _: Refusal("WEB999", "page"))
 
 
 def _invalid(error: Exception) -> Refusal:

@@ -1,7 +1,8 @@
 """Pure. The geometry of a chart: lines that break at gaps, bands of doubtful and missing readings, limits, ticks.
 
-Across, positions are percent of the width; downward, pixels. So the server needs not know the screen: an SVG as wide as the page keeps
-letters and strokes at their size on a phone and on a wall display alike. The line itself lives in a nested SVG of 1000 units across.
+Across, positions are percent of the width; downward, pixels. So the server needs not know the screen: an SVG as wide as the page
+keeps letters and strokes at their size on a phone and on a wall display alike. The line itself lives in a nested SVG, 1000 units
+across.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from itertools import pairwise
 from typing import Literal
 
 from collector.domain.series import Sample, SeriesInfo
@@ -18,7 +20,7 @@ from edge_agent.contract.quality import quality_from_code
 
 HEIGHT = 260
 """Pixels: plot, band, and time axis together."""
-TOP = 14
+TOP = 18
 BOTTOM = 206
 """The plot's lower edge."""
 BAND = 212
@@ -83,11 +85,18 @@ class Chart:
 
 
 def chart(
-    info: SeriesInfo, samples: Sequence[Sample], from_ms: int, to_ms: int, *, zone: str, thinned_ms: int = 0, mark_ms: int | None = None
+    info: SeriesInfo,
+    samples: Sequence[Sample],
+    from_ms: int,
+    to_ms: int,
+    *,
+    zone: str,
+    thinned_ms: int = 0,
+    mark_ms: int | None = None,
 ) -> Chart:
     """The chart of `samples` (in order of time) over from_ms..to_ms.
 
-    thinned_ms: the interval into which the store thinned them, 0 if it did not. mark_ms: a moment to mark, e.g. when a warning began.
+    thinned_ms: the interval into which the store thinned them, 0 if it did not. mark_ms: a moment to mark (a warning began).
     """
     span = max(to_ms - from_ms, 1)
     longest = _longest_step(info, samples, thinned_ms)
@@ -130,7 +139,7 @@ def _longest_step(info: SeriesInfo, samples: Sequence[Sample], thinned_ms: int) 
     """
     if info.period_ms == 0 or len(samples) < 2:
         return math.inf if info.period_ms == 0 else 3.0 * info.period_ms + 2.5 * thinned_ms
-    spacings = sorted(b.time_ms - a.time_ms for a, b in zip(samples, samples[1:], strict=False))
+    spacings = sorted(b.time_ms - a.time_ms for a, b in pairwise(samples))
     usual = spacings[min(len(spacings) * 95 // 100, len(spacings) - 1)]
     return max(3.0 * info.period_ms, 2.5 * thinned_ms, 3.0 * usual)
 
@@ -143,7 +152,7 @@ def _limit_values(info: SeriesInfo) -> list[tuple[str, float]]:
 
 
 def _scale(numbers: Sequence[float], limits: Sequence[float], *, whole: bool) -> tuple[float, float, float]:
-    """Lower and upper edge and the step of the level lines. Limits near the readings are taken in; far ones would flatten the line."""
+    """Lower and upper edge, and the step of the level lines. Takes in limits near the readings; far ones would flatten the line."""
     if not numbers:
         numbers = limits or (0.0, 1.0)
     low, high = min(numbers), max(numbers)
@@ -209,7 +218,7 @@ def _stretches(samples: Sequence[Sample], from_ms: int, to_ms: int, longest: flo
         return Stretch(round(100 * (start - from_ms) / span, 2), max(round(100 * (end - start) / span, 2), 0.4), kind)
 
     edges = [from_ms, *(sample.time_ms for sample in samples), to_ms]
-    for before, after in zip(edges, edges[1:], strict=False):
+    for before, after in pairwise(edges):
         if after - before > longest:
             yield stretch(before, after, "gap")
     for kind in ("uncertain", "bad"):

@@ -1,7 +1,7 @@
 """Pure. The token that ties a form to the browser it was shown in, and the name that the browser remembers.
 
-The cookie holds a nonce, the form its HMAC under a key of this process: another site can neither read nor make the pair. Together with
-the check of Origin and Sec-Fetch-Site (`safety.from_our_page`).
+The cookie holds a nonce, the form its HMAC under a key of this process: another site can neither read nor make the pair. Goes
+together with the check of Origin and Sec-Fetch-Site (`safety.from_our_page`).
 """
 
 from __future__ import annotations

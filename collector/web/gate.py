@@ -35,6 +35,7 @@ class Gate:
             self._headers["strict-transport-security"] = "max-age=31536000"
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """One request."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -83,6 +84,7 @@ class _Bounded:
         self._left = MOST_BODY_BYTES
 
     async def __call__(self) -> Message:
+        """The next piece."""
         message = await self._receive()
         self._left -= len(message.get("body", b""))
         if self._left < 0:

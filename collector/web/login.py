@@ -1,7 +1,7 @@
 """Does I/O: HTTP Basic (RFC 7617) against argon2 hashes, hashed in a worker thread, remembered for a while.
 
-A hash costs about 50 ms and 64 MB, so one at a time is verified; a right password is remembered (keyed digest, never the password), and
-a client that is wrong ten times in five minutes waits.
+A hash costs about 50 ms and 64 MB, so one at a time is verified; a right password is remembered (keyed digest, never the
+password), and a client that is wrong ten times in five minutes waits.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ def _remember(kept: OrderedDict[_K, _V], key: _K, value: _V, most: int) -> None:
 
 
 def _credentials(header: str | None) -> tuple[str, str] | None:
-    if header is None or len(header) > MOST_HEADER or not header[:6].lower() == "basic ":
+    if header is None or len(header) > MOST_HEADER or header[:6].lower() != "basic ":
         return None
     try:
         name, colon, password = base64.b64decode(header[6:].strip(), validate=True).decode().partition(":")

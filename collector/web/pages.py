@@ -16,7 +16,7 @@ from collector.domain.series import Sample
 from collector.domain.warning import State, Warning
 from collector.web import api_readings, api_warnings
 from collector.web.answers import SiteParameter, WarningParameter, require_series, require_site, require_warning
-from collector.web.api_sites import cards
+from collector.web.api_sites import MOST_OPEN_WARNINGS, cards
 from collector.web.chart import Chart, chart
 from collector.web.forms import (
     NONCE_COOKIE,
@@ -41,7 +41,7 @@ from collector.web.refusals import Refusal
 from collector.web.rendering import Rendering, language_of
 from collector.web.schema import MAX_WHO
 from collector.web.times import HOUR_MS, MINUTE_MS, rfc3339
-from collector.web.wording import series_path
+from collector.web.wording import series_name, series_path
 
 Hours = Literal[6, 24, 72, 168]
 HOURS: tuple[Hours, ...] = (6, 24, 72, 168)
@@ -85,7 +85,12 @@ def _site_pages(routes: APIRouter, parts: WebParts, rendering: Rendering) -> Non
     @routes.get("/")
     def sites(request: Request) -> Response:
         shown = cards(parts)
-        return rendering.page(request, "sites.html", cards=shown, levels=_open_counts(parts))
+        return rendering.page(
+            request,
+            "sites.html",
+            cards=shown,
+            levels=warning_counts(parts.operations.warnings(None, OPEN_STATES, limit=MOST_OPEN_WARNINGS)),
+        )
 
     @routes.get("/sites/{site}")
     def site(request: Request, site: SiteParameter) -> Response:
@@ -97,10 +102,6 @@ def _site_pages(routes: APIRouter, parts: WebParts, rendering: Rendering) -> Non
         people = parts.county().people
         responsible = people.get(found[0].site.responsible)
         return rendering.page(request, "site.html", card=found[0], groups=groups, warnings=open_, responsible=responsible)
-
-
-def _open_counts(parts: WebParts) -> dict[str, int]:
-    return {**warning_counts(parts.operations.warnings(None, OPEN_STATES, limit=5000))}
 
 
 def _chart_page(routes: APIRouter, parts: WebParts, rendering: Rendering) -> None:
@@ -184,8 +185,7 @@ def _warning_pages(routes: APIRouter, parts: WebParts, rendering: Rendering, tok
             found.sort(key=lambda warning: (LEVELS.index(warning.level), -warning.began_ms))
         county = parts.county()
         infos = {warning.site: site_info(county, warning.site) for warning in found}
-        values = {"show": show, "site": site, "next": following, "sites": infos}
-        return rendering.page(request, "warnings.html", warnings=found, **values)
+        return rendering.page(request, "warnings.html", warnings=found, show=show, site=site, next=following, sites=infos)
 
     @routes.get("/warnings/{id}")
     def warning(request: Request, id: WarningParameter, done: str = "") -> Response:
@@ -231,7 +231,7 @@ def _evidence(parts: WebParts, request: Request, warning: Warning) -> list[Evide
         if info is None or key is None:
             lines.append(Evidence(path, showed, ""))
             continue
-        name = f"{key.device} · {pick(info.name, language)}" if info.name else path
+        name = f"{key.device} · {series_name(info, language)}"
         end = max(warning.over_ms or parts.clock.utc_ms(), warning.began_ms) + 30 * MINUTE_MS
         hours = next((choice for choice in HOURS if (end - warning.began_ms) * 2 <= choice * HOUR_MS), HOURS[-1])
         end = min(end, warning.began_ms + hours * HOUR_MS - 30 * MINUTE_MS)

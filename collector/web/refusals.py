@@ -1,10 +1,9 @@
-"""Pure. Why a request is not carried out: each refusal has an HTTP status and a Problem; the page says the same in both languages."""
+"""Pure. Why a request is not carried out: each refusal has an HTTP status and a Problem; the page says it in both languages."""
 
 from __future__ import annotations
 
-from edge_agent.common.problem import Problem
-
 from collector.web.language import Language, say
+from edge_agent.common.problem import Problem
 
 STATUS_OF = {
     "WEB910": 422,

@@ -16,16 +16,14 @@ from collector.web.forms import LANGUAGE_COOKIE
 from collector.web.language import HTML_LANG, LANGUAGES, Language, choose, pick, say
 from collector.web.parts import WebParts
 from collector.web.refusals import Refusal
-from collector.web.times import age, duration, moment, rfc3339
+from collector.web.times import age, duration, moment, rfc3339, stamp
 
 _YEAR_S = 365 * 86400
 
 
 def language_of(request: Request) -> Language:
     """`?lang=`, else the cookie, else Accept-Language, else Chinese."""
-    return choose(
-        request.query_params.get("lang"), request.cookies.get(LANGUAGE_COOKIE), request.headers.get("accept-language")
-    )
+    return choose(request.query_params.get("lang"), request.cookies.get(LANGUAGE_COOKIE), request.headers.get("accept-language"))
 
 
 class Rendering:
@@ -53,6 +51,7 @@ class Rendering:
             duration=partial(duration, language=language),
             moment=partial(moment, now_ms=now),
             rfc3339=rfc3339,
+            stamp=stamp,
             value_text=partial(wording.value_text, language=language),
             number_text=wording.number_text,
             unit_text=wording.unit_text,

@@ -1,4 +1,4 @@
-"""Pure. Who may reach the page: the settings' check at start, the host names served, and whether a change was asked for by our own page."""
+"""Pure. Who may reach the page: the check of its settings, the host names served, and whether our own page asked for a change."""
 
 from __future__ import annotations
 
@@ -83,7 +83,9 @@ def _base_parts(base_url: str, where: str) -> tuple[str, str]:
     except ValueError:
         scheme, host = "", ""
     if scheme not in {"http", "https"} or not host:
-        raise ProblemError(Problem("WEB903", where, f"base_url {base_url[:80]!r} is no address.", "Write it like https://water.example"))
+        raise ProblemError(
+            Problem("WEB903", where, f"base_url {base_url[:80]!r} is no address.", "Write it like https://water.example")
+        )
     return scheme, host
 
 

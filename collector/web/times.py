@@ -62,6 +62,11 @@ def moment(ms: int, zone_name: str, now_ms: int) -> str:
     return at.strftime("%m-%d %H:%M" if at.year == now.year else "%Y-%m-%d %H:%M")
 
 
+def stamp(ms: int, zone_name: str) -> str:
+    """Always with its date: `05-01 08:14`."""
+    return local(ms, zone_name).strftime("%m-%d %H:%M")
+
+
 def age(ms: int, now_ms: int, language: Language) -> str:
     """How long ago, in words, rounded down: `3 min ago`."""
     span = now_ms - ms

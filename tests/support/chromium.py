@@ -81,7 +81,9 @@ def browser(profile: Path) -> Iterator[Browser]:
     try:
         wait_until(lambda: listens(port), 20, "chromedriver")
         wishes = {"args": [*FLAGS, f"--user-data-dir={profile}"]}
-        capabilities = {"alwaysMatch": {"browserName": "chrome", "goog:chromeOptions": wishes, "goog:loggingPrefs": {"browser": "ALL"}}}
+        capabilities = {
+            "alwaysMatch": {"browserName": "chrome", "goog:chromeOptions": wishes, "goog:loggingPrefs": {"browser": "ALL"}}
+        }
         with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60, trust_env=False) as http:
             answer = http.post("/session", json={"capabilities": capabilities})
             assert answer.status_code == 200, answer.text

@@ -186,7 +186,7 @@ def station() -> Station:
         Warning("pump-dry-7f3a", "pump-running-dry", "shuanghe", "gw-1/pump-1", "red", "raised", NOW_MS - 25 * MINUTE_MS,
                 NOW_MS - 23 * MINUTE_MS, NOW_MS - 23 * MINUTE_MS, title=Text("水泵空转", "Pump is running dry"),
                 meaning=Text("水泵在转，电流却低于正常值，而且水池水位在下降。几分钟内机械密封就会烧坏。",
-                             "The pump turns, its current is below normal and the tank falls. Its seal burns out within minutes."),
+                             "The pump turns, its current is low and the tank falls. Its seal burns out within minutes."),
                 action=Text("到现场按下停止按钮，然后检查进水阀是否打开、水源井是否有水。",
                             "Press stop at the cabinet, then see whether the inlet valve is open and the well has water."),
                 evidence=(("gw-1/pump-1.current", "3.1 A"), ("gw-1/tank-1.level", "0.62 m"), ("gw-1/old-1.gone", "7")),
@@ -210,7 +210,9 @@ def station() -> Station:
         SiteInfo("xinzhai", Text("新寨供水站", "Xinzhai water station")),
     ]
     county = County(
-        Text("云河县水务", "Yunhe county water"), {site.id: site for site in sites}, {"wang": Person("wang", "王建国", "13800000000")}
+        Text("云河县水务", "Yunhe county water"),
+        {site.id: site for site in sites},
+        {"wang": Person("wang", "王建国", "13800000000")},
     )
     pulses = [
         GatewayPulse(GatewayId("shuanghe", "gw-1"), NOW_MS - 20_000, online=True, software="0.1.0", received=4321, duplicate=2),
