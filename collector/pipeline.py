@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from collector.consumer import Appended
+from collector.domain.identity import GatewayId
 from collector.domain.interpreted import Interpreted
 from collector.domain.pulse import GatewayPulse
 from collector.following import Understand
@@ -120,6 +121,6 @@ def _understand(known: Sequence[Record]) -> Understand:
     return understand
 
 
-def _hashes(known: Sequence[Record]) -> frozenset[str]:
-    heads = (encoding.decode_sequenced(record.payload) for record in known)
-    return frozenset(head.h for head in heads if isinstance(head, Birth))
+def _hashes(known: Sequence[Record]) -> frozenset[tuple[GatewayId, str]]:
+    heads = ((record.key, encoding.decode_sequenced(record.payload)) for record in known)
+    return frozenset((GatewayId(key.site, key.gateway), head.h) for key, head in heads if isinstance(head, Birth))

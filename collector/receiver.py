@@ -12,8 +12,10 @@ from collections import deque
 from collections.abc import Callable, Sequence
 
 from collector.consumer import Appended
+from collector.domain.identity import GatewayId
 from collector.domain.pulse import GatewayPulse
-from collector.intake.core import (
+from collector.intake.core import Intake
+from collector.intake.machine import (
     Action,
     Append,
     Arrived,
@@ -22,7 +24,6 @@ from collector.intake.core import (
     Connected,
     Disconnected,
     Event,
-    Intake,
     Publish,
     Start,
     Tick,
@@ -48,7 +49,7 @@ class Receiver:
     def __init__(
         self,
         log: Log,
-        births: frozenset[str],
+        births: frozenset[tuple[GatewayId, str]],
         subscriber: Subscriber,
         appended: Appended,
         clock: Clock,

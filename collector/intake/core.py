@@ -1,17 +1,33 @@
 """Pure. The intake machine: from MQTT messages to durable records and receipts, `step(now_ms, event) -> actions`.
 
-now_ms is the collector's clock, ms UTC. Messages are gathered while a commit is under way (group commit). A receipt speaks only of
-what a finished commit made durable; what a failed commit held is forgotten, and the agents send it again.
+machine.py holds the words, accounting.py the account of a lane, gateway.py what is known of a gateway. now_ms is the collector's
+clock, ms UTC; it may step. Messages are gathered while a commit is under way (group commit). A receipt speaks only of what a
+finished commit made durable; what a failed commit held is forgotten, and the agents send it again.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import heapq
 from dataclasses import dataclass, field
 
 from collector.domain.identity import GatewayId
 from collector.domain.pulse import GatewayPulse
 from collector.intake import accounting
+from collector.intake.gateway import MAX_HOLD_MS, Gateway
+from collector.intake.machine import (
+    Action,
+    Append,
+    Arrived,
+    CommitFailed,
+    Committed,
+    Connected,
+    Disconnected,
+    Event,
+    Publish,
+    Start,
+    Tick,
+    WakeAt,
+)
 from collector.intake.records import BatchKey, LaneState, Poison, Record
 from edge_agent.contract import encoding
 from edge_agent.contract import message as m
@@ -20,116 +36,37 @@ from edge_agent.contract.topics import RETAINED, Kind
 MAX_PENDING = 10_000
 MAX_PENDING_BYTES = 64 << 20
 """Messages that wait for a slow disk; beyond it they are let go without receipt and come again."""
-HOLD_MS = 1000
-MAX_HOLD_MS = 3_600_000
-LANES_IN_RECEIPT = 8
-NEW_LANES_PER_HOUR = 200
-"""New epochs a gateway may begin before it counts as a flood (a crash loop with the units' 5 s restarts stays below)."""
+MAX_POISON = 200
+"""Quarantined messages of one commit; more are counted and let go."""
+POISON_BYTES = 64 << 10
+MAX_ASKED = 10_000
 ASK_AGAIN_MS = 60_000
 HEARD_LATELY_MS = 3_600_000
+IDLE_LANE_MS = 90 * 86_400_000
+"""Lanes not heard of for so long stay on disk only: no agent holds anything of theirs any more."""
 FAILED_PAUSE_MS = 1000
-POISON_BYTES = 64 << 10
+CLOCK_STEP_MS = 1000
 
-LaneKey = tuple[str, str, str, m.Lane]
-
-
-@dataclass(frozen=True, slots=True)
-class Start:
-    """First event: what the log knows. births: hashes of the births it holds."""
-
-    log_id: str
-    lanes: Sequence[LaneState] = ()
-    births: frozenset[str] = frozenset()
-
-
-@dataclass(frozen=True, slots=True)
-class Arrived:
-    """A message came. gateway and kind are None for a topic that is none of the contract."""
-
-    topic: str
-    gateway: GatewayId | None
-    kind: Kind | None
-    payload: bytes
-    retained: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Connected:
-    """The broker link is up and subscribed."""
-
-
-@dataclass(frozen=True, slots=True)
-class Disconnected:
-    """The broker link is gone."""
-
-
-@dataclass(frozen=True, slots=True)
-class Committed:
-    """The append with this token is durable."""
-
-    token: int
-
-
-@dataclass(frozen=True, slots=True)
-class CommitFailed:
-    """The append with this token failed."""
-
-    token: int
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class Tick:
-    """The time asked for by WakeAt."""
-
-
-Event = Start | Arrived | Connected | Disconnected | Committed | CommitFailed | Tick
-
-
-@dataclass(frozen=True, slots=True)
-class Append:
-    """Make these durable in one commit. At most one is under way at a time."""
-
-    token: int
-    records: Sequence[Record]
-    lanes: Sequence[LaneState]
-    poison: Sequence[Poison]
-
-
-@dataclass(frozen=True, slots=True)
-class Publish:
-    """Send this to a gateway."""
-
-    gateway: GatewayId
-    kind: Kind
-    payload: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class WakeAt:
-    """Send Tick at this time; a later one replaces an earlier one."""
-
-    ms: int
-
-
-Action = Append | Publish | WakeAt
+LaneKey = tuple[GatewayId, str, m.Lane]
 
 
 @dataclass(slots=True)
-class _Gateway:
-    """What is known of one gateway."""
+class _Gathered:
+    """What the next commit will hold, or the one under way holds."""
 
-    hold_ms: int = HOLD_MS
-    heard_ms: int | None = None
-    online: bool | None = None
-    software: str = ""
-    epoch: str = ""
-    owed_at_ms: int | None = None
-    """When a receipt must go out at the latest."""
-    settled: bool = False
-    """Something became durable, or came twice, since the last receipt."""
-    begun_ms: list[int] = field(default_factory=list)
-    """When it began its newest lanes."""
+    token: int = 0
+    records: list[Record] = field(default_factory=list)
+    poison: list[Poison] = field(default_factory=list)
+    states: dict[LaneKey, LaneState] = field(default_factory=dict)
+    births: set[tuple[GatewayId, str]] = field(default_factory=set)
+    first_ms: dict[GatewayId, int] = field(default_factory=dict)
+    """When the first record of a gateway came."""
+    bytes: int = 0
+
+    @property
+    def is_full(self) -> bool:
+        """True when no more may wait."""
+        return len(self.records) >= MAX_PENDING or self.bytes > MAX_PENDING_BYTES
 
 
 class Intake:
@@ -137,19 +74,16 @@ class Intake:
 
     def __init__(self) -> None:
         self._log_id = ""
-        self._committed: dict[LaneKey, LaneState] = {}
-        self._tentative: dict[LaneKey, LaneState] = {}
-        self._gateways: dict[GatewayId, _Gateway] = {}
-        self._births: set[str] = set()
+        self._gateways: dict[GatewayId, Gateway] = {}
+        self._births: set[tuple[GatewayId, str]] = set()
         self._asked: dict[tuple[GatewayId, str], int] = {}
-        self._records: list[Record] = []
-        self._poison: list[Poison] = []
-        self._dirty: set[LaneKey] = set()
-        self._pending_bytes = 0
-        self._commit: tuple[int, set[LaneKey]] | None = None
-        self._committing: dict[LaneKey, LaneState] = {}
+        self._next = _Gathered()
+        self._commit: _Gathered | None = None
+        self._due: list[tuple[int, GatewayId]] = []
+        """Heap of receipts that may go out at a time; entries that a later one replaced are passed over."""
         self._token = 0
         self._pause_until_ms = 0
+        self._now_ms = 0
         self._connected = False
         self.let_go = 0
         """Messages not taken because the disk was slow, or a bound of the contract was reached; they come again."""
@@ -158,39 +92,34 @@ class Intake:
 
     def step(self, now_ms: int, event: Event) -> list[Action]:
         """What to do now that `event` has happened."""
+        if now_ms < self._now_ms - CLOCK_STEP_MS:
+            self._clock_went_back(now_ms)
+        self._now_ms = now_ms
         actions = self._handle(now_ms, event)
         actions += self._append(now_ms)
         actions += self._receipts(now_ms)
-        owed = [g.owed_at_ms for g in self._gateways.values() if g.owed_at_ms is not None and g.settled]
-        if self._records and self._commit is None:
-            owed.append(self._pause_until_ms)
-        return [*actions, WakeAt(max(now_ms + 1, min(owed)))] if owed else actions
+        wake_ms = self._wake_ms()
+        return actions if wake_ms is None else [*actions, WakeAt(max(now_ms + 1, wake_ms))]
 
     def pulses(self) -> list[GatewayPulse]:
         """Every gateway as seen now."""
-        return [self._pulse(name, gateway) for name, gateway in sorted(self._gateways.items())]
+        return [self._gateways[name].pulse() for name in sorted(self._gateways)]
 
     def lanes(self) -> list[LaneState]:
         """The accounting as committed."""
-        return list(self._committed.values())
+        return [state for gateway in self._gateways.values() for state in gateway.lanes.values()]
 
     def _handle(self, now_ms: int, event: Event) -> list[Action]:
         match event:
             case Start():
-                self._log_id = event.log_id
-                self._committed = {_lane_key(lane): lane for lane in event.lanes}
-                self._tentative = dict(self._committed)
-                self._births = set(event.births)
-                for lane in event.lanes:
-                    gateway = self._gateway(GatewayId(lane.site, lane.gateway))
-                    gateway.heard_ms = max(gateway.heard_ms or 0, lane.heard_ms)
+                self._start(now_ms, event)
             case Arrived():
                 return self._arrived(now_ms, event)
             case Connected():
                 self._connected = True
                 for gateway in self._gateways.values():
                     if gateway.heard_ms is not None and now_ms - gateway.heard_ms < HEARD_LATELY_MS:
-                        gateway.owed_at_ms, gateway.settled = now_ms, True
+                        self._owe_newest(now_ms, gateway)
             case Disconnected():
                 self._connected = False
             case Committed():
@@ -200,6 +129,16 @@ class Intake:
             case Tick():
                 pass
         return []
+
+    def _start(self, now_ms: int, event: Start) -> None:
+        self._log_id, self._births = event.log_id, set(event.births)
+        for state in sorted(event.lanes, key=lambda state: state.heard_ms):
+            if now_ms - state.heard_ms >= IDLE_LANE_MS:
+                continue
+            gateway = self._gateway(GatewayId(state.site, state.gateway))
+            gateway.lanes[state.epoch, state.lane] = state
+            gateway.begins(state.epoch)
+            gateway.hear(state.heard_ms)
 
     # --- messages --------------------------------------------------------------------------------------------------
 
@@ -218,7 +157,7 @@ class Intake:
                     return self._time(now_ms, event, event.gateway)
                 case Kind.REPLY:
                     encoding.decode_reply(event.payload)
-                    self._gateway(event.gateway).heard_ms = now_ms
+                    self._gateway(event.gateway).hear(now_ms)
                 case _:
                     return self._quarantine(now_ms, event, "topic", f"{event.kind} does not come from a gateway")
         except encoding.Malformed as malformed:
@@ -226,149 +165,169 @@ class Intake:
         return []
 
     def _sequenced(self, now_ms: int, event: Arrived, name: GatewayId) -> list[Action]:
+        if now_ms < self._pause_until_ms or self._next.is_full:
+            self.let_go += 1
+            return []
         head = encoding.decode_sequenced(event.payload)
+        if event.kind is Kind.BIRTH and not isinstance(head, m.Birth):
+            return self._quarantine(now_ms, event, "topic", "data on the topic of births")
         gateway = self._gateway(name)
         if not event.retained:
-            gateway.heard_ms = now_ms
+            gateway.hear(now_ms)
         if isinstance(head, m.Birth):
             hold_ms = encoding.decode_birth_body(bytes(head.body)).receipt_hold_ms
             gateway.hold_ms = min(max(0, hold_ms), MAX_HOLD_MS)
-        key: LaneKey = (name.site, name.gateway, head.e, head.l)
-        state = self._tentative.get(key)
+        key: LaneKey = (name, head.e, head.l)
+        state = self._account(gateway, key)
         if state is None:
-            gateway.begun_ms = [ms for ms in gateway.begun_ms if now_ms - ms < 3_600_000]
-            if len(gateway.begun_ms) >= NEW_LANES_PER_HOUR:
+            if not gateway.may_begin_lane(now_ms):
                 self.let_go += 1
                 return []
-            gateway.begun_ms.append(now_ms)
-            state = accounting.first_contact(*key, head.low, now_ms)
-        if now_ms < self._pause_until_ms or len(self._records) >= MAX_PENDING or self._pending_bytes > MAX_PENDING_BYTES:
-            self.let_go += 1
-            return []
+            state = accounting.first_contact(name.site, name.gateway, head.e, head.l, head.low, now_ms)
         state, verdict = accounting.account(state, head.s, head.low, now_ms)
         if verdict == "refused":
             self.let_go += 1
             return []
-        self._tentative[key] = state
-        self._dirty.add(key)
-        if gateway.owed_at_ms is None:
-            gateway.owed_at_ms = now_ms + gateway.hold_ms
-        if verdict == "duplicate":
-            gateway.settled = gateway.settled or key in self._committed
-            return []
-        self._take(now_ms, event, name, head)
+        self._next.states[key] = state
+        if verdict == "duplicate" and (head.e, head.l) in gateway.lanes:
+            gateway.owed.add((head.e, head.l))
+            self._schedule(gateway, now_ms + gateway.hold_ms)
+        if verdict == "new" or self._is_new_birth(name, head):
+            self._take(now_ms, event, name, head)
         return self._ask_birth(now_ms, name, head)
+
+    def _account(self, gateway: Gateway, key: LaneKey) -> LaneState | None:
+        """The account of a lane with everything taken so far, committed or not."""
+        state = self._next.states.get(key)
+        if state is None and self._commit is not None:
+            state = self._commit.states.get(key)
+        return state or gateway.lanes.get(key[1:])
+
+    def _is_new_birth(self, name: GatewayId, head: m.Sequenced) -> bool:
+        """A birth that the log lacks is taken even when its sequence is accounted for: without it data is not understood.
+
+        So it is when another log gave the receipt for it. Should the log have it all the same, its key keeps it single.
+        """
+        return isinstance(head, m.Birth) and (name, head.h) not in self._births
 
     def _take(self, now_ms: int, event: Arrived, name: GatewayId, head: m.Sequenced) -> None:
         key = BatchKey(name.site, name.gateway, head.e, head.l, head.s)
-        birth = isinstance(head, m.Birth)
-        self._records.append(Record(0, key, now_ms, event.payload, "birth" if birth else "data"))
-        self._pending_bytes += len(event.payload)
-        gateway = self._gateway(name)
-        if not gateway.epoch or encoding.parse_epoch(head.e)[0] >= encoding.parse_epoch(gateway.epoch)[0]:
-            gateway.epoch = head.e
+        gathered = self._next
+        gathered.records.append(Record(0, key, now_ms, event.payload, "birth" if isinstance(head, m.Birth) else "data"))
+        gathered.bytes += len(event.payload)
+        gathered.first_ms.setdefault(name, now_ms)
+        self._gateway(name).begins(head.e)
         if isinstance(head, m.Birth):
-            self._births.add(head.h)
+            gathered.births.add((name, head.h))
+            self._births.add((name, head.h))
 
     def _ask_birth(self, now_ms: int, name: GatewayId, head: m.Sequenced) -> list[Action]:
         """Asks for a birth that has not come, at most once a minute."""
-        if isinstance(head, m.Birth) or head.b in self._births:
+        if isinstance(head, m.Birth) or (name, head.b) in self._births:
             return []
         if now_ms - self._asked.get((name, head.b), 0) < ASK_AGAIN_MS:
             return []
-        if len(self._asked) > MAX_PENDING:
+        if len(self._asked) >= MAX_ASKED:
             self._asked.clear()
-        self._asked[(name, head.b)] = now_ms
+        self._asked[name, head.b] = now_ms
         command = m.Command(m.VERSION, f"birth-{head.b[:16]}", "birth", until=now_ms + ASK_AGAIN_MS)
         return [Publish(name, Kind.CMD, encoding.encode(command))]
 
     def _status(self, now_ms: int, event: Arrived, name: GatewayId) -> None:
         status = encoding.decode_status(event.payload)
         gateway = self._gateway(name)
-        gateway.online = status.state == "online"
-        gateway.software = status.software or gateway.software
+        gateway.say_status(status)
         if gateway.online and not event.retained:
-            gateway.heard_ms = now_ms
+            gateway.hear(now_ms)
+            if gateway.lanes:  # it has just connected, and the broker may have lost the receipt it kept
+                self._owe_newest(now_ms, gateway)
 
     def _time(self, now_ms: int, event: Arrived, name: GatewayId) -> list[Action]:
         question = encoding.decode_time(event.payload)
         if not isinstance(question, m.TimeAsk):
             return []  # our own answer: question and answer share a topic
-        self._gateway(name).heard_ms = now_ms
+        self._gateway(name).hear(now_ms)
         return [Publish(name, Kind.TIME, encoding.encode(m.TimeTell(m.VERSION, question.id[:64], now_ms)))]
 
     def _quarantine(self, now_ms: int, event: Arrived, reason: str, detail: str) -> list[Action]:
-        if len(self._poison) < MAX_PENDING:
-            self._poison.append(Poison(event.topic[:256], event.payload[:POISON_BYTES], reason, detail[:500], now_ms))
+        if len(self._next.poison) < MAX_POISON:
+            self._next.poison.append(Poison(event.topic[:256], event.payload[:POISON_BYTES], reason, detail[:500], now_ms))
+        else:
+            self.let_go += 1
         return []
 
-    def _gateway(self, name: GatewayId) -> _Gateway:
-        return self._gateways.setdefault(name, _Gateway())
+    def _gateway(self, name: GatewayId) -> Gateway:
+        found = self._gateways.get(name)
+        if found is None:
+            found = self._gateways[name] = Gateway(name)
+        return found
 
-    # --- commits and receipts ----------------------------------------------------------------------------------------
+    # --- commits and receipts --------------------------------------------------------------------------------------
 
     def _append(self, now_ms: int) -> list[Action]:
-        if self._commit is not None or now_ms < self._pause_until_ms or not (self._records or self._poison or self._dirty):
+        """The next commit. Counts of duplicates alone wait for one that has something to keep."""
+        gathered = self._next
+        if self._commit is not None or now_ms < self._pause_until_ms or not (gathered.records or gathered.poison):
             return []
-        if not self._records and not self._poison:
-            return []  # counts of duplicates alone ride with the next commit
         self._token += 1
-        lanes = [self._tentative[key] for key in sorted(self._dirty)]
-        action = Append(self._token, self._records, lanes, self._poison)
-        self._commit = (self._token, self._dirty)
-        self._committing = {key: self._tentative[key] for key in self._dirty}
-        self._records, self._poison, self._dirty, self._pending_bytes = [], [], set(), 0
-        return [action]
+        gathered.token = self._token
+        self._commit, self._next = gathered, _Gathered()
+        return [Append(self._token, gathered.records, list(gathered.states.values()), gathered.poison)]
 
     def _durable(self, token: int) -> None:
-        if self._commit is None or self._commit[0] != token:
+        done = self._commit
+        if done is None or done.token != token:
             return
-        self._committed |= self._committing
-        for site, gateway, _, _ in self._committing:
-            self._gateway(GatewayId(site, gateway)).settled = True
         self._commit, self.failed = None, ""
+        for key, state in done.states.items():
+            self._gateway(key[0]).settle(state)
+        for name, first_ms in done.first_ms.items():
+            gateway = self._gateway(name)
+            self._schedule(gateway, first_ms + gateway.hold_ms)
 
     def _lost(self, now_ms: int, event: CommitFailed) -> None:
-        if self._commit is None or self._commit[0] != event.token:
+        failed = self._commit
+        if failed is None or failed.token != event.token:
             return
-        self.let_go += len(self._records)
-        self._tentative = dict(self._committed)
-        self._records, self._dirty, self._pending_bytes = [], set(), 0
-        self._commit, self.failed = None, event.reason
+        self.let_go += len(failed.records) + len(self._next.records)
+        self._births -= failed.births | self._next.births
+        poison = (failed.poison + self._next.poison)[:MAX_POISON]
+        self._commit, self._next, self.failed = None, _Gathered(poison=poison), event.reason
         self._pause_until_ms = now_ms + FAILED_PAUSE_MS
 
+    def _owe_newest(self, now_ms: int, gateway: Gateway) -> None:
+        gateway.owe_newest()
+        self._schedule(gateway, now_ms)
+
+    def _schedule(self, gateway: Gateway, at_ms: int) -> None:
+        """A receipt goes out at this time at the latest; an earlier appointment stands."""
+        if gateway.owed and (gateway.owed_at_ms is None or at_ms < gateway.owed_at_ms):
+            gateway.owed_at_ms = at_ms
+            heapq.heappush(self._due, (at_ms, gateway.name))
+
     def _receipts(self, now_ms: int) -> list[Action]:
-        if not self._connected:
-            return []
-        due = [n for n, g in self._gateways.items() if g.settled and g.owed_at_ms is not None and g.owed_at_ms <= now_ms]
         actions: list[Action] = []
-        for name in due:
+        while self._connected and self._due and self._due[0][0] <= now_ms:
+            at_ms, name = heapq.heappop(self._due)
             gateway = self._gateways[name]
-            lanes = [state for key, state in self._committed.items() if key[:2] == name]
-            newest = sorted(lanes, key=lambda state: (state.heard_ms, state.epoch), reverse=True)[:LANES_IN_RECEIPT]
-            receipt = m.Receipt(m.VERSION, self._log_id, [accounting.receipt_of(state) for state in newest])
-            actions.append(Publish(name, Kind.RECEIPT, encoding.encode(receipt)))
-            gateway.settled = False
-            waits = any(key[:2] == name for key in self._dirty) or (
-                self._commit is not None and any(k[:2] == name for k in self._commit[1])
-            )
-            gateway.owed_at_ms = now_ms + gateway.hold_ms if waits else None
+            if gateway.owed_at_ms == at_ms:
+                gateway.owed_at_ms = None
+                actions += [Publish(name, Kind.RECEIPT, encoding.encode(receipt)) for receipt in gateway.receipts(self._log_id)]
         return actions
 
-    def _pulse(self, name: GatewayId, gateway: _Gateway) -> GatewayPulse:
-        lanes = [state for key, state in self._committed.items() if key[:2] == name]
-        return GatewayPulse(
-            name, gateway.heard_ms, gateway.online, gateway.software, gateway.epoch,
-            sum(s.received for s in lanes), sum(s.duplicate for s in lanes), sum(s.lost for s in lanes),
-            sum(accounting.behind(s) for s in lanes),
-        )  # fmt: skip
+    def _wake_ms(self) -> int | None:
+        """When there is something to do without a message: a receipt, or what a failed commit left."""
+        times = [self._due[0][0]] if self._due and self._connected else []
+        if self._commit is None and self._next.poison:
+            times.append(self._pause_until_ms)
+        return min(times, default=None)
 
-
-def _lane_key(state: LaneState) -> LaneKey:
-    return (state.site, state.gateway, state.epoch, state.lane)
-
-
-__all__ = [
-    "Action", "Append", "Arrived", "CommitFailed", "Committed", "Connected", "Disconnected", "Event", "Intake", "Publish", "Start",
-    "Tick", "WakeAt",
-]  # fmt: skip
+    def _clock_went_back(self, now_ms: int) -> None:
+        """Nothing may wait for a time that the clock, set back, reaches only much later."""
+        self._pause_until_ms = min(self._pause_until_ms, now_ms + FAILED_PAUSE_MS)
+        self._asked.clear()
+        self._due = []
+        for gateway in self._gateways.values():
+            if gateway.owed_at_ms is not None:
+                gateway.owed_at_ms = None
+                self._schedule(gateway, now_ms)
