@@ -103,7 +103,7 @@ class BookFile(_Strict):
     """One file of the rulebook."""
 
     group: TextFile
-    rules: Annotated[tuple[RuleFile, ...], Field(min_length=1)]
+    rules: Annotated[list[RuleFile], Field(min_length=1)]
 
 
 def load_rules(folders: Sequence[Path] = (PACKAGED,)) -> dict[str, Rule]:

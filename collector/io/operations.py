@@ -194,7 +194,7 @@ class SqliteOperations:
     # --- notices ---
 
     def due(self, now_ms: int, limit: int = 20) -> list[Due]:
-        """Takes what has to be sent now, oldest first; each is lent for LEASE_MS, and its attempt is on record before it is made."""
+        """Takes what has to be sent now, oldest first, for LEASE_MS; each attempt is on record before it is made."""
         found = []
         with self._transaction() as db:
             sql = "SELECT id, channel, body, attempts FROM notices WHERE next_ms <= ? ORDER BY made_ms, id LIMIT ?"
@@ -223,8 +223,8 @@ class SqliteOperations:
 
     def deliveries(self, warning_id: str) -> Sequence[Delivery]:
         """What was sent for a warning, and what came of it."""
-        sql = """SELECT body, channel, state, attempts, coalesce((SELECT detail FROM attempts WHERE notice = id ORDER BY n DESC LIMIT 1), '')
-                 FROM notices WHERE warning = ? ORDER BY made_ms, id"""
+        last = "SELECT detail FROM attempts WHERE notice = id ORDER BY n DESC LIMIT 1"
+        sql = f"SELECT body, channel, state, attempts, coalesce(({last}), '') FROM notices WHERE warning = ? ORDER BY made_ms, id"
         return [Delivery(_notice_decoder.decode(row[0]), *row[1:]) for row in self._read(sql, (warning_id,))]
 
     # --- daily summaries ---

@@ -27,8 +27,8 @@ CREATE TABLE notices (
 ) WITHOUT ROWID;
 CREATE INDEX notices_due ON notices (next_ms) WHERE next_ms IS NOT NULL;
 CREATE TABLE attempts (
-    notice TEXT NOT NULL, n INTEGER NOT NULL, began_ms INTEGER NOT NULL, ended_ms INTEGER, ok INTEGER, detail TEXT NOT NULL DEFAULT '',
-    PRIMARY KEY (notice, n)
+    notice TEXT NOT NULL, n INTEGER NOT NULL, began_ms INTEGER NOT NULL, ended_ms INTEGER, ok INTEGER,
+    detail TEXT NOT NULL DEFAULT '', PRIMARY KEY (notice, n)
 ) WITHOUT ROWID;
 CREATE TABLE summaries (day TEXT PRIMARY KEY, made_ms INTEGER NOT NULL, zh TEXT NOT NULL, en TEXT NOT NULL) WITHOUT ROWID;
 """

@@ -9,7 +9,7 @@ from collector.domain.warning import Warning
 
 @dataclass(frozen=True, slots=True)
 class Raised:
-    """A new warning: state `raised`, or `past` with its `over_ms` when it was over before it was known (a record without a siren)."""
+    """A new warning: `raised`, or `past` with its `over_ms` when it was over before it was known (a record without a siren)."""
 
     warning: Warning
 

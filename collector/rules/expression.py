@@ -21,7 +21,7 @@ from collector.rules.functions import functions
 from collector.rules.signal import Known, View
 
 NameKind = Literal["signal", "signals", "param", "time", "number"]
-"""`time`: a parameter with a unit of time, good as a window's span; `number`: a name of link rules."""
+"""`time`: a parameter with a unit of time, good for a span; `number`: a name of link rules."""
 Gives = Literal["number", "truth"]
 
 MAX_TEXT = 1000
@@ -31,7 +31,8 @@ _ARITHMETIC: dict[type[ast.operator], Callable[[float, float], float]] = {
     ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul, ast.Div: operator.truediv,
 }  # fmt: skip
 _COMPARISON: dict[type[ast.cmpop], Callable[[float, float], bool]] = {
-    ast.Lt: operator.lt, ast.LtE: operator.le, ast.Gt: operator.gt, ast.GtE: operator.ge, ast.Eq: operator.eq, ast.NotEq: operator.ne,
+    ast.Lt: operator.lt, ast.LtE: operator.le, ast.Gt: operator.gt, ast.GtE: operator.ge,
+    ast.Eq: operator.eq, ast.NotEq: operator.ne,
 }  # fmt: skip
 
 
@@ -214,7 +215,7 @@ class _Binder:
             case ast.UnaryOp(op=ast.Not(), operand=operand):
                 return _negated(self.thunk(operand))
             case ast.UnaryOp(operand=operand):
-                return _arithmetic(operator.sub, lambda at_ms: 0.0, self.thunk(operand))
+                return _arithmetic(operator.sub, lambda _: 0.0, self.thunk(operand))
             case ast.BinOp(left=left, op=op, right=right):
                 return _arithmetic(_ARITHMETIC[type(op)], self.thunk(left), self.thunk(right))
             case ast.Compare(left=left, ops=ops, comparators=others):
@@ -236,7 +237,7 @@ class _Binder:
             view = scope.views[name]
             return view.value if view is not None else _constant(None)
         numbers = scope.numbers
-        return lambda at_ms: numbers.get(name)
+        return lambda _: numbers.get(name)
 
     def _call(self, name: str, args: list[ast.expr]) -> Thunk:
         function = functions()[name]
@@ -261,7 +262,7 @@ class _Binder:
 
 
 def _constant(value: Known) -> Thunk:
-    return lambda at_ms: value
+    return lambda _: value
 
 
 def _all(parts: Sequence[Thunk]) -> Thunk:

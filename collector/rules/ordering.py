@@ -125,13 +125,15 @@ class Ordering:
         newest = 0
         for column, slot in zip(message.columns, slots, strict=True):
             for at_ms, value, quality in zip(column.times, column.values, column.qualities, strict=True):
+                if at_ms > limit_ms:
+                    state.ahead += 1
+                    continue
+                # Late readings move their gateway forward too: the others wait for it from now on.
+                newest = max(newest, at_ms)
                 if at_ms <= state.judged_ms:
                     state.late += 1
-                elif at_ms > limit_ms:
-                    state.ahead += 1
                 else:
                     state.waiting.append(Waiting(at_ms, slot, value, quality))
-                    newest = max(newest, at_ms)
         if newest:
             flow.newest_ms = max(flow.newest_ms, newest)
             flow.taken_ms = max(flow.taken_ms, message.received_ms)

@@ -154,7 +154,7 @@ def _process(engine: Engine, rule: Rule, scenario: Scenario, signals: dict[str, 
 
 
 def _happenings(engine: Engine, rule: Rule, scenario: Scenario, signals: dict[str, list[Piece]]) -> list[Change]:
-    """Pulses every `every`; for event rules an event whenever the signal `event` changes, for link rules silence while `heard` is 0."""
+    """Pulses every `every`; an event whenever the signal `event` changes, silence while the signal `heard` is off."""
     heard = signals.get(SILENCE_NAME, [])
     event = signals.get(EVENT_NAME, [])
     end_ms = sum(piece.span_ms for piece in heard or event)

@@ -1,4 +1,4 @@
-"""Pure. The functions of rule expressions. Each module of this package names its own in `FUNCTIONS`; they are found by themselves."""
+"""Pure. The functions of rule expressions, found by themselves: each module of this package names its own in `FUNCTIONS`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pure. `off_normal`: is one signal of a group very far, or are two far, from their own robust normal (a rolling window's quartiles)."""
+"""Pure. `off_normal`: is one signal of a group very far, or are two far, from their own robust normal (rolling quartiles)."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ def _age(view: View | None) -> Memory:
 
 
 def _plate(view: View | None, key: str) -> Memory:
-    def rated(at_ms: int) -> Known:
+    def rated(_: int) -> Known:
         value = view.slot.nameplate.get(key) if view is not None else None
         return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
 
@@ -28,7 +28,7 @@ def _plate(view: View | None, key: str) -> Memory:
 def _limit(view: View | None, name: str) -> Memory:
     if name not in LIMIT_NAMES:
         raise ValueError(f'"{name}" is no limit of a point; there are {", ".join(LIMIT_NAMES)}')
-    return Stateless(lambda at_ms: view.limit(name) if view is not None else None)
+    return Stateless(lambda _: view.limit(name) if view is not None else None)
 
 
 def _first(*values: Thunk) -> Memory:

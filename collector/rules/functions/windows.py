@@ -9,7 +9,7 @@ from collector.rules.function import Function, Memory, Takes
 from collector.rules.signal import Known, View
 from collector.rules.window import Bucket, Plain, Window
 
-Reduce = Callable[[Collection[Bucket], View], Known]
+Reduce = Callable[[Collection[Bucket]], Known]
 
 
 class Windowed:
@@ -33,7 +33,7 @@ class Windowed:
         if self._view is None or self._view.value(at_ms) is None:
             return None
         steps = self._window.at(at_ms)
-        return None if steps is None else self._reduce(steps, self._view)
+        return None if steps is None else self._reduce(steps)
 
     def dump(self) -> Plain:
         """The window."""
@@ -49,45 +49,48 @@ def _ends(steps: Collection[Bucket]) -> tuple[Bucket, Bucket]:
     return next(iter(steps)), last
 
 
-def _average(steps: Collection[Bucket], view: View) -> Known:
+def _average(steps: Collection[Bucket]) -> Known:
     return sum(s.total for s in steps) / sum(s.readings for s in steps)
 
 
-def _lowest(steps: Collection[Bucket], view: View) -> Known:
+def _lowest(steps: Collection[Bucket]) -> Known:
     return min(s.low for s in steps)
 
 
-def _highest(steps: Collection[Bucket], view: View) -> Known:
+def _highest(steps: Collection[Bucket]) -> Known:
     return max(s.high for s in steps)
 
 
-def _total(steps: Collection[Bucket], view: View) -> Known:
+def _total(steps: Collection[Bucket]) -> Known:
     return sum(s.total for s in steps)
 
 
-def _count(steps: Collection[Bucket], view: View) -> Known:
+def _count(steps: Collection[Bucket]) -> Known:
     return float(sum(s.readings for s in steps))
 
 
-def _median(steps: Collection[Bucket], view: View) -> Known:
+def _median(steps: Collection[Bucket]) -> Known:
     return median(s.total / s.readings for s in steps)
 
 
-def _delta(steps: Collection[Bucket], view: View) -> Known:
+def _delta(steps: Collection[Bucket]) -> Known:
     first, last = _ends(steps)
     return last.last - first.first
 
 
-def _rate(steps: Collection[Bucket], view: View) -> Known:
+def _rate(steps: Collection[Bucket]) -> Known:
     first, last = _ends(steps)
     seconds = (last.last_ms - first.first_ms) / 1000
     return (last.last - first.first) / seconds if seconds else None
 
 
-def _stuck(steps: Collection[Bucket], view: View) -> Known:
-    # Half a step more: two values one step apart differ by a hair more or less than it in binary.
-    spread = max(s.high for s in steps) - min(s.low for s in steps)
-    return spread <= 1.5 * view.resolution
+def _stuck(view: View | None, span_ms: int) -> Memory:
+    def has_not_moved(steps: Collection[Bucket]) -> Known:
+        # Half a step more: two values one step apart differ by a hair more or less than it in binary.
+        step = view.resolution if view is not None else 0.0
+        return max(s.high for s in steps) - min(s.low for s in steps) <= 1.5 * step
+
+    return Windowed(view, span_ms, has_not_moved)
 
 
 def _windowed(reduce: Reduce) -> Callable[[View | None, int], Memory]:
@@ -105,5 +108,5 @@ FUNCTIONS = (
     Function("median", _OVER, "number", _windowed(_median), "median of the window, from means of its steps"),
     Function("delta", _OVER, "number", _windowed(_delta), "last minus first reading of the window"),
     Function("rate", _OVER, "number", _windowed(_rate), "slope over the window, per second"),
-    Function("stuck", _OVER, "truth", _windowed(_stuck), "true if the window's readings differ by one step of resolution at most"),
+    Function("stuck", _OVER, "truth", _stuck, "true if the window's readings differ by one step of resolution at most"),
 )

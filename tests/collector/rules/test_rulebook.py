@@ -30,6 +30,6 @@ def test_every_rule_is_proved_from_both_sides_and_tells_what_to_do(rule: Rule) -
 
 def test_ids_that_other_parts_rely_on() -> None:
     assert {
-        "pump-dry-run", "device-silent", "gateway-silent", "water-quality-event", "tank-level-low", "tank-level-high", "value-stuck",
-        "outlet-pressure-low", "water-turbidity-high", "water-ph-out",
+        "pump-dry-run", "device-silent", "gateway-silent", "water-quality-event", "tank-level-low", "tank-level-high",
+        "value-stuck", "outlet-pressure-low", "water-turbidity-high", "water-ph-out",
     } <= set(RULES)  # fmt: skip
