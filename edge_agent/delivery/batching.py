@@ -31,6 +31,8 @@ class Closed:
 
     lane: Lane
     base_ms: int
+    last_ms: int
+    """Monotonic time of its last reading or event."""
     arrived_ms: int
     """Monotonic time when its first content came: its durability window begins here."""
     body: bytes
@@ -52,6 +54,11 @@ class OpenBatch:
     _events: list[Happening] = field(default_factory=list)
     _gaps: list[Gap] = field(default_factory=list)
     _bytes: int = 0
+
+    @property
+    def readings(self) -> int:
+        """Readings gathered."""
+        return len(self._readings)
 
     @property
     def is_full(self) -> bool:
@@ -105,7 +112,9 @@ class OpenBatch:
         if self._gaps:
             events.append(_dropped(self._gaps, self.arrived_ms - base))
         body = Body(columns(self._readings, base), events, list(self._gaps))
-        closed = Closed(self.lane, base, self.arrived_ms, encode_body(body), len(self._readings), len(self._gaps))
+        closed = Closed(
+            self.lane, base, max(times, default=base), self.arrived_ms, encode_body(body), len(self._readings), len(self._gaps)
+        )
         self._readings, self._events, self._gaps, self._bytes, self.due_ms = [], [], [], 0, None
         return closed
 

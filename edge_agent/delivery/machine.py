@@ -156,7 +156,10 @@ class Tick:
 
 @dataclass(frozen=True, slots=True)
 class Stop:
-    """Clean shutdown: close open batches, write everything that has no receipt. It is complete once no Write is under way."""
+    """Clean shutdown: close open batches, write everything that has no receipt. Complete once no Write is under way.
+
+    Sending goes on, for whoever wants to wait for receipts.
+    """
 
 
 Event = (
@@ -189,7 +192,7 @@ class Fetch:
 
 @dataclass(frozen=True, slots=True)
 class Publish:
-    """Send one sequenced message on `data`; a birth also retained on `birth` when retained is True."""
+    """Send one sequenced message: on `data`, or where retained_birth is True (the newest birth) retained on `birth`."""
 
     key: Key
     payload: bytes

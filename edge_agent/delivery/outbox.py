@@ -42,6 +42,8 @@ class Held:
     readings: int
     boot: str
     mono_ms: int
+    last_ms: int
+    """Monotonic time of its last reading or event."""
     arrived_ms: int
     gaps: int = 0
     t0: int | None = None
@@ -68,7 +70,7 @@ def held_from(stored: Stored) -> Held:
     """What was found in the outbox file."""
     return Held(
         stored.key, stored.kind, stored.birth, stored.body or None, stored.size or len(stored.body), stored.readings, stored.boot,
-        stored.mono_ms, 0, stored.gaps, stored.t0, stored.clock_source, stored.clock_bound_ms, OnDisk.YES,
+        stored.mono_ms, stored.mono_ms, 0, stored.gaps, stored.t0, stored.clock_source, stored.clock_bound_ms, OnDisk.YES,
     )  # fmt: skip
 
 

@@ -12,10 +12,13 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from edge_agent.contract.encoding import MAX_TIME_MS, MIN_TIME_MS
+from edge_agent.contract.message import Lane
 from edge_agent.delivery.machine import ClockSet
 from edge_agent.delivery.outbox import Held, age_order
 
 UNKNOWN = "none"
+SMALL_STEP_MS = 60_000
+"""A step back by less leaves the order of a lane's stamps as it was, at the price of the bound; a longer one is believed."""
 
 
 class Offset(NamedTuple):
@@ -26,16 +29,34 @@ class Offset(NamedTuple):
     bound_ms: int
 
 
-def offset_of(clock: ClockSet) -> Offset:
-    """What a clock reading says of this boot."""
-    return Offset(clock.utc_ms - clock.mono_ms, clock.source, clock.bound_ms)
+class Stamper:
+    """Knows the clock of this boot and where each lane's stamps have got to."""
 
+    def __init__(self) -> None:
+        self.offset: Offset | None = None
+        self._floor_ms: dict[Lane, int] = {}
 
-def stamp(held: Held, offset: Offset) -> None:
-    """Gives `held` its stamp; one that has a stamp keeps it. Held within the years that the contract can carry."""
-    if held.t0 is None:
-        held.t0 = min(max(held.mono_ms + offset.offset_ms, MIN_TIME_MS), MAX_TIME_MS)
-        held.clock_source, held.clock_bound_ms = offset.source, offset.bound_ms
+    def set_clock(self, clock: ClockSet) -> Offset:
+        """From now on this is the time."""
+        self.offset = Offset(clock.utc_ms - clock.mono_ms, clock.source, clock.bound_ms)
+        return self.offset
+
+    def stamp(self, held: Held, offset: Offset) -> None:
+        """Gives `held` its stamp by `offset`; one that has a stamp keeps it. Held within the years that the contract can carry."""
+        if held.t0 is None:
+            held.t0 = min(max(held.mono_ms + offset.offset_ms, MIN_TIME_MS), MAX_TIME_MS)
+            held.clock_source, held.clock_bound_ms = offset.source, offset.bound_ms
+
+    def stamp_new(self, held: Held) -> None:
+        """Stamps a batch of now. After a small backward step of the clock it begins behind the lane's last stamp all the same."""
+        if self.offset is None:
+            return
+        true_ms = held.mono_ms + self.offset.offset_ms
+        late_ms = self._floor_ms.get(held.key.lane, true_ms) - true_ms
+        shift_ms = late_ms if 0 < late_ms <= SMALL_STEP_MS else 0
+        bound_ms = self.offset.bound_ms + shift_ms
+        self.stamp(held, Offset(self.offset.offset_ms + shift_ms, self.offset.source, bound_ms))
+        self._floor_ms[held.key.lane] = true_ms + shift_ms + held.last_ms - held.mono_ms + 1
 
 
 @dataclass(slots=True)
