@@ -153,7 +153,7 @@ class _Opened:
 def link_problem(bus: Bus, down: LinkDown) -> Problem:
     """BUS101: the port or host cannot be reached."""
     if isinstance(bus.link, Serial):
-        do = "check that the adapter is plugged in, that no other program holds the port, and that this user may use it (group dialout)."
+        do = "check that the adapter is plugged in, that no other program holds the port, and that this user is in group dialout."
     else:
         do = "check address and port, and that the instrument is on the network."
     return Problem("BUS101", f'bus "{bus.id}"', f"The link cannot be opened: {down}.", do)

@@ -47,6 +47,7 @@ class _Probe:
     cost_ms: int
     interval_ms: int
     due_ms: int
+    credit_ms: float
     turn: int = 0
 
 
@@ -61,7 +62,6 @@ class Schedule(Generic[Request]):
         self._seed = seed & 0xFFFFFFFF
         self._turns: dict[Request, _Turn] = {}
         self._probes: dict[str, _Probe] = {}
-        self._credit_ms = 0.0
         self._credited_ms = now_ms
         self._orders = 0
 
@@ -104,8 +104,8 @@ class Schedule(Generic[Request]):
             return
         self._earn(now_ms)
         cost_ms = max(cost_ms, 1)
-        self._probes[device] = _Probe(cost_ms, _FIRST_PROBE_MS, now_ms + self._jittered(_FIRST_PROBE_MS))
-        self._credit_ms = min(self._most_ms(), self._credit_ms + _BURST_PROBES * cost_ms)
+        first_ms = now_ms + self._jittered(_FIRST_PROBE_MS)
+        self._probes[device] = _Probe(cost_ms, _FIRST_PROBE_MS, first_ms, float(_BURST_PROBES * cost_ms))
 
     def resume(self, device: str, now_ms: int) -> None:
         """The device answers again: its requests are due at once and then in their periods. Harmless for others."""
@@ -118,7 +118,7 @@ class Schedule(Generic[Request]):
     def spent(self, device: str, spent_ms: int) -> None:
         """A probe of the device took this long."""
         if device in self._probes:
-            self._credit_ms -= spent_ms
+            self._probes[device].credit_ms -= spent_ms
 
     def probe_interval_ms(self, device: str) -> int:
         """The interval at which a failing device is probed in the long run, from the budget."""
@@ -138,15 +138,15 @@ class Schedule(Generic[Request]):
         return max(_FIRST_PROBE_MS, int(probe.cost_ms * len(self._probes) / self._budget))
 
     def _lacking_ms(self, probe: _Probe) -> int:
-        """How long the budget needs to pay for a probe."""
-        return max(0, math.ceil((probe.cost_ms - self._credit_ms) / self._budget))
+        """How long the device's part of the budget needs to pay for a probe."""
+        return max(0, math.ceil((probe.cost_ms - probe.credit_ms) * len(self._probes) / self._budget))
 
     def _earn(self, now_ms: int) -> None:
-        self._credit_ms = min(self._most_ms(), self._credit_ms + self._budget * (now_ms - self._credited_ms))
+        """Each failing device gets an equal part of the budget, and keeps a few probes' worth of it."""
+        earned_ms = self._budget * (now_ms - self._credited_ms) / max(1, len(self._probes))
+        for probe in self._probes.values():
+            probe.credit_ms = min(float(_BURST_PROBES * probe.cost_ms), probe.credit_ms + earned_ms)
         self._credited_ms = now_ms
-
-    def _most_ms(self) -> float:
-        return float(_BURST_PROBES * sum(probe.cost_ms for probe in self._probes.values()))
 
     def _advance(self, turn: _Turn, now_ms: int) -> None:
         turn.due_ms += turn.period_ms
