@@ -120,7 +120,7 @@ class Agent:
         self._desk = LinkDesk(self._delivery, self._link, self._time, self._status)
         for warning in self._warnings:
             say_problem(self._log, logging.WARNING, warning)
-        self._delivery.start(Start(epoch, self._boot, self._birth, opened.stored, opened.set_aside), self._link)
+        self._delivery.start(Start(epoch, self._boot, self._birth, opened.stored, opened.set_aside, opened.anchors), self._link)
         about = (("software", SOFTWARE), ("boot", self._boot))
         self._happened([Happening("agent.start", self._clock.monotonic_ms(), about=about)])
         self._tell_time()

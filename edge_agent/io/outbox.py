@@ -9,14 +9,14 @@ from __future__ import annotations
 import sqlite3
 import zlib
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import astuple, dataclass, replace
 from pathlib import Path
 
 import msgspec
 
 from edge_agent.common.hazard import hazard
 from edge_agent.common.problem import Problem, ProblemError
-from edge_agent.delivery.machine import Key, Stored
+from edge_agent.delivery.machine import Anchor, Key, Stored
 
 SCHEMA = 1
 OPEN_BYTES = 16 << 20
@@ -26,6 +26,8 @@ CREATE TABLE meta(name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE part(id INTEGER PRIMARY KEY, crc INTEGER NOT NULL, messages BLOB NOT NULL);
 CREATE TABLE gone(part INTEGER NOT NULL, epoch TEXT NOT NULL, lane TEXT NOT NULL, seq INTEGER NOT NULL,
                   PRIMARY KEY(part, epoch, lane, seq)) WITHOUT ROWID;
+CREATE TABLE anchor(epoch TEXT PRIMARY KEY, offset_ms INTEGER NOT NULL, source TEXT NOT NULL, bound_ms INTEGER NOT NULL)
+                  WITHOUT ROWID;
 """
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(list[Stored])
@@ -42,6 +44,8 @@ class Opened:
     stored: tuple[Stored, ...]
     set_aside: str = ""
     damaged: int = 0
+    anchors: tuple[Anchor, ...] = ()
+    """Of the epochs of which anything is stored."""
 
 
 class OutboxFile:
@@ -50,6 +54,7 @@ class OutboxFile:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._database: sqlite3.Connection | None = None
+        self._is_doubtful = False
         self._part_of: dict[Key, int] = {}
         self._left: dict[int, int] = {}
         """Messages of each row that are not forgotten."""
@@ -78,44 +83,57 @@ class OutboxFile:
             with database:
                 database.execute("BEGIN IMMEDIATE")
                 database.execute("INSERT OR REPLACE INTO meta VALUES('starts', ?)", (epoch.partition("-")[0],))
+                held = {key.epoch for key in self._part_of}
+                unneeded = [row for row in database.execute("SELECT epoch FROM anchor").fetchall() if row[0] not in held]
+                database.executemany("DELETE FROM anchor WHERE epoch = ?", unneeded)
         except sqlite3.Error as error:
             raise OutboxFailed(str(error)) from error
         return epoch
 
-    def write(self, add: Sequence[Stored], forget: Sequence[Key]) -> None:
-        """Makes both durable in one transaction: first forgets, then adds. Raises OutboxFailed."""
+    def write(self, add: Sequence[Stored], forget: Sequence[Key], anchors: Sequence[Anchor] = ()) -> None:
+        """Makes all of it durable in one transaction: first forgets, then adds.
+
+        Raises OutboxFailed; then nothing of it may be believed, and the next call reads the file anew.
+
+        A key that is added again is replaced; one to forget that is not there is no error.
+        """
         database = self._open_database()
-        forgotten = [(self._part_of[key], key) for key in forget if key in self._part_of]
+        replaced = [stored.key for stored in add]
+        forgotten = [(self._part_of[key], key) for key in dict.fromkeys([*forget, *replaced]) if key in self._part_of]
         left = dict(self._left)
         try:
             hazard("outbox.commit.before")
             with database:
                 database.execute("BEGIN IMMEDIATE")
-                for part, key in forgotten:
-                    left[part] -= 1
-                    database.execute("INSERT OR IGNORE INTO gone VALUES(?,?,?,?)", (part, *key))
-                for part in {part for part, _ in forgotten if not left[part]}:
-                    del left[part]
-                    database.execute("DELETE FROM part WHERE id = ?", (part,))
-                    database.execute("DELETE FROM gone WHERE part = ?", (part,))
+                self._forget(database, forgotten, left)
                 added = self._insert(database, add) if add else 0
+                database.executemany("INSERT OR IGNORE INTO anchor VALUES(?,?,?,?)", [astuple(anchor) for anchor in anchors])
             hazard("outbox.commit.after")
         except sqlite3.Error as error:
+            self._give_up()
             raise OutboxFailed(str(error)) from error
         for _, key in forgotten:
             del self._part_of[key]
-        for stored in add:
-            self._part_of[stored.key] = added
-        self._left = left
-        if add:
-            self._left[added] = len(add)
+        self._part_of.update((stored.key, added) for stored in add)
+        self._left = left | ({added: len(add)} if add else {})
+
+    def _forget(self, database: sqlite3.Connection, forgotten: Sequence[tuple[int, Key]], left: dict[int, int]) -> None:
+        for part, key in forgotten:
+            left[part] -= 1
+            if left[part]:
+                database.execute("INSERT OR IGNORE INTO gone VALUES(?,?,?,?)", (part, *key))
+        for part in {part for part, _ in forgotten if not left[part]}:
+            del left[part]
+            database.execute("DELETE FROM part WHERE id = ?", (part,))
+            database.execute("DELETE FROM gone WHERE part = ?", (part,))
 
     def fetch(self, keys: Sequence[Key]) -> tuple[list[Stored], list[Key]]:
         """The messages with these keys, and the keys that cannot be read. Raises OutboxFailed where the medium refuses."""
-        wanted, found = set(keys), {}
+        wanted, found = set(keys), dict[Key, Stored]()
+        database = self._open_database()
         try:
             for part in sorted({self._part_of[key] for key in keys if key in self._part_of}):
-                row = self._open_database().execute("SELECT crc, messages FROM part WHERE id = ?", (part,)).fetchone()
+                row = database.execute("SELECT crc, messages FROM part WHERE id = ?", (part,)).fetchone()
                 for stored in _unpack(*row) if row else ():
                     if stored.key in wanted:
                         found[stored.key] = stored
@@ -126,11 +144,23 @@ class OutboxFile:
 
     def close(self) -> None:
         """Closes the file."""
+        self._is_doubtful = False
         if self._database is not None:
             self._database.close()
             self._database = None
 
+    def _give_up(self) -> None:
+        """After a failed write nothing that was known of the file is believed: the next call reads it again."""
+        self.close()
+        self._is_doubtful = True
+
     def _open_database(self) -> sqlite3.Connection:
+        if self._database is None and self._is_doubtful:
+            try:
+                self._load()
+            except sqlite3.Error as error:
+                self._give_up()
+                raise OutboxFailed(str(error)) from error
         if self._database is None:
             raise OutboxFailed("the outbox is closed")
         return self._database
@@ -173,7 +203,10 @@ class OutboxFile:
                 self._part_of[message.key] = part
                 loaded += len(message.body)
                 stored.append(message if message.kind == "birth" or loaded <= OPEN_BYTES else replace(message, body=b""))
-        return Opened(tuple(stored), damaged=damaged)
+        self._is_doubtful = False
+        epochs = {key.epoch for key in self._part_of}
+        rows = database.execute("SELECT epoch, offset_ms, source, bound_ms FROM anchor").fetchall()
+        return Opened(tuple(stored), damaged=damaged, anchors=tuple(Anchor(*row) for row in rows if row[0] in epochs))
 
     def _set_aside(self) -> str:
         number = 1

@@ -49,7 +49,7 @@ class OutboxWriter:
 
     def _write(self, order: Write) -> Event:
         try:
-            self._file.write(order.add, order.forget)
+            self._file.write(order.add, order.forget, order.anchors)
         except OutboxFailed as failure:
             return WriteFailed(order.token, str(failure))
         return Written(order.token)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from edge_agent.common.problem import ProblemError
-from edge_agent.delivery.machine import Key, Stored
+from edge_agent.delivery.machine import Anchor, Key, Stored
 from edge_agent.io.outbox import OutboxFailed, OutboxFile
 
 EPOCH = "1-0123456789abcdef"
@@ -116,3 +116,39 @@ def test_a_refusing_medium_is_told_and_nothing_is_believed(path: Path) -> None:
     assert file.fetch([Key(EPOCH, "n", 2)]) == ([], [Key(EPOCH, "n", 2)])
     file.close()
     assert reopened(path) == (stored(1),)
+
+
+def test_after_a_refusal_the_file_is_read_again_and_goes_on(path: Path) -> None:
+    file = OutboxFile(path)
+    file.open()
+    file.write([stored(1)], [])
+    file._open_database().execute("PRAGMA query_only = ON").fetchall()
+    with pytest.raises(OutboxFailed):
+        file.write([stored(2)], [])
+    assert file.fetch([Key(EPOCH, "n", 1)]) == ([stored(1)], [])
+    file.write([stored(2)], [Key(EPOCH, "n", 1)])
+    file.close()
+    assert reopened(path) == (stored(2),)
+
+
+def test_a_key_that_is_written_again_is_there_once(path: Path) -> None:
+    file = OutboxFile(path)
+    file.open()
+    file.write([stored(1, b"old"), stored(2)], [])
+    file.write([stored(1, b"new")], [])
+    file.close()
+    assert reopened(path) == (stored(2), stored(1, b"new"))
+
+
+def test_anchors_stay_while_something_of_their_epoch_is_stored(path: Path) -> None:
+    file = OutboxFile(path)
+    anchor = Anchor(EPOCH, 1_700_000_000_000, "ntp", 40)
+    file.open()
+    file.write([stored(1)], [], [anchor])
+    file.write([], [], [Anchor(EPOCH, 5, "rtc", 9)])
+    file.close()
+    assert file.open().anchors == (anchor,), "the first one stands: a stamp never changes"
+    file.write([], [Key(EPOCH, "n", 1)])
+    file.new_epoch("00000000000000aa")
+    assert file._open_database().execute("SELECT count(*) FROM anchor").fetchone() == (0,)
+    file.close()
