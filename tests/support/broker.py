@@ -15,7 +15,7 @@ from pathlib import Path
 from types import TracebackType
 
 if __name__ == "__main__":
-    sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+    sys.path[0] = str(Path(__file__).resolve().parents[2])  # not this folder: its module names are nobody's business here
 
 from tests.support.ports import free_port, listens, wait_until
 
