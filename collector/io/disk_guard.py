@@ -44,5 +44,7 @@ class DiskGuard:
         low = self.is_low()
         if self._share >= WARN:
             return None
-        what = f"{self._share:.1%} of the disk is free." + (" Nothing is received any more; the gateways keep their data." if low else "")
+        what = f"{self._share:.1%} of the disk is free." + (
+            " Nothing is received any more; the gateways keep their data." if low else ""
+        )
         return Problem("COL407" if low else "COL408", str(self._folder), what, "free space: `df -h`, `du -xh --max-depth=2 /var`.")

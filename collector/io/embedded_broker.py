@@ -15,6 +15,7 @@ import signal
 import socket
 import sys
 from asyncio import StreamReader, StreamWriter
+from contextlib import suppress
 from typing import Any
 
 import msgspec
@@ -31,6 +32,8 @@ from edge_agent.contract.encoding import MAX_UNPACKED
 MAX_PACKET = MAX_UNPACKED + 4096
 """Bytes. The largest message of the contract, its topic and header."""
 CONNECT_TIMEOUT_S = 10.0
+_UNACCEPTABLE = b"\x20\x02\x00\x01"
+"""CONNACK, return code 1 (MQTT 3.1.1, 3.2.2.3): unacceptable protocol version."""
 _PLUGIN = "collector.io.broker_plugin.RightsPlugin"
 EXIT_ADDRESS = 3
 """Exit code: the address is taken or not ours."""
@@ -52,14 +55,33 @@ class PacketTooLarge(ConnectionError):
     """A packet says that it is larger than any message of the contract; the connection is closed."""
 
 
+class OtherProtocol(ConnectionError):
+    """A CONNECT of another version than MQTT 3.1.1."""
+
+
 class BoundedReader(StreamReaderAdapter):  # type: ignore[misc]  # amqtt ships no types
-    """Refuses to read more than MAX_PACKET at once. amqtt believes any length up to 256 MiB."""
+    """Refuses to read more than MAX_PACKET at once: amqtt believes any length up to 256 MiB.
+
+    It also looks at the protocol level, one byte behind the name: amqtt would read the properties of an MQTT 5 CONNECT as a client
+    id of some thousand bytes and wait for them, so that the client never hears that it should speak 3.1.1.
+    """
+
+    def __init__(self, reader: StreamReader) -> None:
+        super().__init__(reader)
+        self._before = b""
+        self._level_seen = False
 
     async def read(self, n: int = -1) -> bytes:
-        """`n` bytes. Raises PacketTooLarge."""
+        """`n` bytes. Raises PacketTooLarge, OtherProtocol."""
         if n > MAX_PACKET:
             raise PacketTooLarge(f"{n} bytes")
-        return bytes(await super().read(n))
+        got = bytes(await super().read(n))
+        if not self._level_seen:
+            self._level_seen = self._before in (b"MQTT", b"MQIsdp")
+            if self._level_seen and got != b"\x04":
+                raise OtherProtocol(got.hex())
+            self._before = got
+        return got
 
 
 class CarefulBroker(Broker):  # type: ignore[misc]  # amqtt ships no types
@@ -89,14 +111,18 @@ class CarefulBroker(Broker):  # type: ignore[misc]  # amqtt ships no types
     async def _initialize_client_session(
         self, reader: ReaderAdapter, writer: WriterAdapter, remote_address: str, remote_port: int
     ) -> tuple[BrokerProtocolHandler, Session]:
-        """A connection that says nothing is closed; amqtt waits for ever."""
+        """A connection that says nothing is closed, one of another version is told so; amqtt waits for ever."""
         try:
             return await asyncio.wait_for(
                 super()._initialize_client_session(reader, writer, remote_address, remote_port), CONNECT_TIMEOUT_S
             )
-        except TimeoutError:
-            await writer.close()
-            raise MQTTError("no CONNECT") from None
+        except OtherProtocol:
+            writer.write(_UNACCEPTABLE)
+            await _close(writer)
+            raise MQTTError("not MQTT 3.1.1") from None
+        except (TimeoutError, OSError) as error:
+            await _close(writer)
+            raise MQTTError(f"no CONNECT: {error}") from None
 
     async def _topic_filtering(self, session: Session, topic: str, action: Action) -> bool:
         """Asks the rights table without suspending: amqtt iterates over its subscriptions meanwhile."""
@@ -112,6 +138,11 @@ class CarefulBroker(Broker):  # type: ignore[misc]  # amqtt ships no types
             if handler and self._matches(topic, topic_filter) and permits(self._root, session, topic, Action.RECEIVE):
                 send = handler.mqtt_publish(topic, retained.data, min(qos, retained.qos or 0), retain=True)
                 self._tasks_queue.append(asyncio.ensure_future(send))
+
+
+async def _close(writer: WriterAdapter) -> None:
+    with suppress(OSError):  # the peer has gone already
+        await writer.close()
 
 
 async def serve(settings: BrokerSettings) -> int:

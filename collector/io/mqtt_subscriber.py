@@ -11,6 +11,7 @@ import secrets
 import ssl
 import struct
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from random import Random
@@ -33,6 +34,8 @@ _log = logging.getLogger(__name__)
 _KEEPALIVE_S = 30
 _BACKOFF_S = (0.3, 0.6, 1.2, 2.5, 5.0, 10.0)
 _CONNECT_TIMEOUT_S = 5.0
+_ANSWER_TIMEOUT_S = 15.0
+"""For CONNACK and SUBACK together."""
 MQTT_311 = MQTTProtocolVersion.MQTTv311
 _OLDER = "Unsupported protocol version"
 _WIRE_FAULTS = (MQTTException, struct.error, IndexError, KeyError)
@@ -112,11 +115,16 @@ class PahoSubscriber:
         was_up = False
         try:
             self._connect(client, address)
+            give_up = time.monotonic() + _ANSWER_TIMEOUT_S
             while not self._stopping.is_set() and client.loop(timeout=1.0) == mqtt.MQTT_ERR_SUCCESS:
                 was_up = was_up or self._connected
+                if not was_up and time.monotonic() > give_up:
+                    self._lost(address, "it accepts the connection and says nothing")
+                    break
         except (OSError, ValueError, *_WIRE_FAULTS) as error:
             self._lost(address, f"it cannot be reached: {error}")
         self._client = None
+        client.disconnect()
         if self._connected:
             was_up, self._connected = True, False
             self._lost(address, "the connection broke")

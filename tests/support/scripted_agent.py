@@ -69,7 +69,7 @@ class ScriptedAgent:
         with self._lock:
             return self._made - len(self._open)
 
-    def turn(self, window: int = 16, resend_s: float = 0.7) -> None:
+    def turn(self, window: int = 64, resend_s: float = 1.5) -> None:
         """Sends what may go now; after a silence everything open once more."""
         with self._lock:
             if not self._up:
