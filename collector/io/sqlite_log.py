@@ -1,6 +1,6 @@
 """Does I/O: the log in one SQLite database (WAL, synchronous FULL). One append is one transaction: records, accounting, quarantine.
 
-Each record carries a checksum that is tried on every read: a damaged record is left out and counted, never served.
+Each record carries a checksum over all of it that is tried on every read: a damaged record is left out and counted, never served.
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ from collector.intake.records import BatchKey, LaneState, Poison, Record
 from collector.seams import StorageFailed
 from edge_agent.common.hazard import hazard
 from edge_agent.common.problem import Problem, ProblemError
+from edge_agent.contract import encoding
+from edge_agent.contract import message as m
 
 SCHEMA = 1
 MAX_POISON = 1000
@@ -24,15 +26,22 @@ _TABLES = """
 CREATE TABLE meta(name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE record(
     offset INTEGER PRIMARY KEY AUTOINCREMENT, site TEXT NOT NULL, gateway TEXT NOT NULL, epoch TEXT NOT NULL, lane TEXT NOT NULL,
-    seq INTEGER NOT NULL, received_ms INTEGER NOT NULL, kind TEXT NOT NULL, crc INTEGER NOT NULL, payload BLOB NOT NULL,
+    seq INTEGER NOT NULL, received_ms INTEGER NOT NULL, kind TEXT NOT NULL, birth TEXT, crc INTEGER NOT NULL, payload BLOB NOT NULL,
     UNIQUE(site, gateway, epoch, lane, seq));
-CREATE INDEX birth ON record(offset) WHERE kind = 'birth';
+CREATE INDEX birth ON record(site, gateway, birth, offset) WHERE kind = 'birth';
 CREATE TABLE lane(
     site TEXT NOT NULL, gateway TEXT NOT NULL, epoch TEXT NOT NULL, lane TEXT NOT NULL, upto INTEGER NOT NULL, ranges TEXT NOT NULL,
     low INTEGER NOT NULL, received INTEGER NOT NULL, duplicate INTEGER NOT NULL, lost INTEGER NOT NULL, heard_ms INTEGER NOT NULL,
     PRIMARY KEY(site, gateway, epoch, lane)) WITHOUT ROWID;
 CREATE TABLE poison(id INTEGER PRIMARY KEY, received_ms INTEGER NOT NULL, topic TEXT NOT NULL, reason TEXT NOT NULL,
     detail TEXT NOT NULL, payload BLOB NOT NULL);
+"""
+TRIM_STEP = 5000
+_TRIM = """
+DELETE FROM record WHERE offset IN (
+    SELECT offset FROM record WHERE offset < ? AND (kind = 'data' OR EXISTS (
+        SELECT 1 FROM record AS later WHERE later.kind = 'birth' AND later.site = record.site AND later.gateway = record.gateway
+        AND later.birth = record.birth AND later.offset > record.offset)) LIMIT ?)
 """
 _COLUMNS = "offset, site, gateway, epoch, lane, seq, received_ms, kind, crc, payload"
 
@@ -47,11 +56,12 @@ class SqliteLog:
         self._all: list[sqlite3.Connection] = []
         self._guard = threading.Lock()
         self._damaged: set[int] = set()
-        path.parent.mkdir(parents=True, exist_ok=True)
         try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.touch(mode=0o600)
             self._writer = self._connect()
             self._log_id = self._prepare()
-        except sqlite3.Error as error:
+        except (sqlite3.Error, OSError) as error:
             what = f"The log cannot be opened: {error}."
             raise ProblemError(
                 Problem("LOG402", str(path), what, "restore it with `collector restore`, or move it away.")
@@ -64,9 +74,7 @@ class SqliteLog:
 
     def lanes(self) -> list[LaneState]:
         """The accounting as last committed."""
-        rows = self._reader().execute(
-            "SELECT site, gateway, epoch, lane, upto, ranges, low, received, duplicate, lost, heard_ms FROM lane"
-        )
+        rows = self._rows("SELECT site, gateway, epoch, lane, upto, ranges, low, received, duplicate, lost, heard_ms FROM lane")
         return [
             LaneState(site, gateway, epoch, lane, upto, _ranges(ranges), low, received, duplicate, lost, heard_ms)
             for site, gateway, epoch, lane, upto, ranges, low, received, duplicate, lost, heard_ms in rows
@@ -74,19 +82,20 @@ class SqliteLog:
 
     def append(self, records: Sequence[Record], lanes: Sequence[LaneState], poison: Sequence[Poison]) -> int:
         """One commit. Raises StorageFailed; then nothing of it is durable."""
-        rows = [(*r.key, r.received_ms, r.kind, zlib.crc32(r.payload), r.payload) for r in records]
+        rows = [
+            (*r.key, r.received_ms, r.kind, _birth(r), _crc(r.key, r.received_ms, r.kind, r.payload), r.payload) for r in records
+        ]
         states = [
             (s.site, s.gateway, s.epoch, s.lane, s.upto, _ranges_text(s.ranges), s.low, s.received, s.duplicate, s.lost, s.heard_ms)
             for s in lanes
         ]
         spoiled = [(p.received_ms, p.topic, p.reason, p.detail, p.payload) for p in poison]
         try:
-            hazard("log.commit.before")
             with self._writer as database:
                 database.execute("BEGIN IMMEDIATE")
                 database.executemany(
-                    "INSERT OR IGNORE INTO record(site, gateway, epoch, lane, seq, received_ms, kind, crc, payload)"
-                    " VALUES(?,?,?,?,?,?,?,?,?)",
+                    "INSERT OR IGNORE INTO record(site, gateway, epoch, lane, seq, received_ms, kind, birth, crc, payload)"
+                    " VALUES(?,?,?,?,?,?,?,?,?,?)",
                     rows,
                 )
                 database.executemany("INSERT OR REPLACE INTO lane VALUES(?,?,?,?,?,?,?,?,?,?,?)", states)
@@ -95,6 +104,7 @@ class SqliteLog:
                         "INSERT INTO poison(received_ms, topic, reason, detail, payload) VALUES(?,?,?,?,?)", spoiled
                     )
                     database.execute("DELETE FROM poison WHERE id <= (SELECT max(id) FROM poison) - ?", (MAX_POISON,))
+                hazard("log.commit.before")
             hazard("log.commit.after")
         except sqlite3.Error as error:
             raise StorageFailed(str(error)) from error
@@ -113,26 +123,32 @@ class SqliteLog:
         return sound
 
     def births(self) -> list[Record]:
-        """Every birth the log holds, oldest first; trimming keeps them."""
-        return self._sound(self._rows(f"SELECT {_COLUMNS} FROM record WHERE kind = 'birth' ORDER BY offset", ()))
+        """Every birth the log holds, oldest first; trimming keeps the newest copy of each."""
+        return self._sound(self._rows(f"SELECT {_COLUMNS} FROM record WHERE kind = 'birth' ORDER BY offset"))
 
     def last_offset(self) -> int:
         """The highest offset ever given; 0 for a log that never held anything."""
-        row = self._reader().execute("SELECT seq FROM sqlite_sequence WHERE name = 'record'").fetchone()
-        return int(row[0]) if row else 0
+        rows = self._rows("SELECT seq FROM sqlite_sequence WHERE name = 'record'")
+        return int(rows[0][0]) if rows else 0
 
     def trim(self, below: int) -> int:
-        """Forgets data records with offset < below. Raises StorageFailed."""
+        """Forgets data and older copies of births with offset < below, some thousand at a time. Raises StorageFailed."""
+        gone = 0
         try:
-            with self._guard, self._writer as database:
-                return database.execute("DELETE FROM record WHERE offset < ? AND kind = 'data'", (below,)).rowcount
+            while True:
+                with self._writer as database:
+                    step = database.execute(_TRIM, (below, TRIM_STEP)).rowcount
+                gone += step
+                if step < TRIM_STEP:
+                    return gone
         except sqlite3.Error as error:
             raise StorageFailed(str(error)) from error
 
     def offset_before(self, received_ms: int) -> int:
         """The lowest offset received at or after this time; one past the end if there is none."""
-        row = self._reader().execute("SELECT min(offset) FROM record WHERE received_ms >= ?", (received_ms,)).fetchone()
-        return int(row[0]) if row[0] is not None else self.last_offset() + 1
+        query = "SELECT offset FROM record WHERE received_ms >= ? AND kind = 'data' ORDER BY offset LIMIT 1"  # stops at the first
+        rows = self._rows(query, (received_ms,))
+        return int(rows[0][0]) if rows else self.last_offset() + 1
 
     def poison(self, limit: int) -> list[Poison]:
         """The newest quarantined messages first."""
@@ -177,7 +193,7 @@ class SqliteLog:
             database.execute("INSERT INTO meta VALUES('log_id', ?)", (secrets.token_hex(8),))
         return str(database.execute("SELECT value FROM meta WHERE name = 'log_id'").fetchone()[0])
 
-    def _rows(self, query: str, arguments: tuple[int, ...]) -> list[tuple[Any, ...]]:
+    def _rows(self, query: str, arguments: tuple[int, ...] = ()) -> list[tuple[Any, ...]]:
         try:
             return self._reader().execute(query, arguments).fetchall()
         except sqlite3.Error as error:
@@ -186,11 +202,28 @@ class SqliteLog:
     def _sound(self, rows: Sequence[tuple[Any, ...]]) -> list[Record]:
         sound = []
         for offset, site, gateway, epoch, lane, seq, received_ms, kind, crc, payload in rows:
-            if zlib.crc32(payload) == crc:
-                sound.append(Record(offset, BatchKey(site, gateway, epoch, lane, seq), received_ms, payload, kind))
+            key = BatchKey(site, gateway, epoch, lane, seq)
+            if _crc(key, received_ms, kind, payload) == crc:
+                sound.append(Record(offset, key, received_ms, payload, kind))
             else:
                 self._damaged.add(offset)
         return sound
+
+
+def _crc(key: BatchKey, received_ms: int, kind: str, payload: bytes) -> int:
+    """Checksum over everything of a record: one that moved to another key is damaged too."""
+    return zlib.crc32(payload, zlib.crc32("/".join(map(str, (*key, received_ms, kind))).encode()))
+
+
+def _birth(record: Record) -> str | None:
+    """The hash of a birth; None for data."""
+    if record.kind != "birth":
+        return None
+    try:
+        head = encoding.decode_sequenced(record.payload)
+    except encoding.Malformed:
+        return None
+    return head.h if isinstance(head, m.Birth) else None
 
 
 def _ranges_text(ranges: Sequence[tuple[int, int]]) -> str:
