@@ -44,7 +44,7 @@ def checked_url(url: str, name: str) -> tuple[str, int]:
 
 
 def public_addresses(host: str, port: int, allow_hosts: Sequence[str], resolve: Resolve = resolve) -> Sequence[str]:
-    """The addresses of a host that may be called. Raises Forbidden if one of them is not public and the host not listed, Unresolved."""
+    """The addresses that may be called. Raises Unresolved; Forbidden if one is not public and the host is not listed."""
     addresses = resolve(host, port)
     if not addresses:
         raise Unresolved(host)

@@ -22,9 +22,9 @@ class Equipment:
     devices: Mapping[tuple[str, str], Device]
 
     def of(self, key: SeriesKey) -> str:
-        """The equipment a series belongs to: `part_of`, or its own device; unique within the site."""
+        """The equipment a series belongs to, as a subject: `gateway/` and `part_of`, or its own device."""
         device = self.devices.get((key.gateway, key.device))
-        return f"={device.part_of}" if device is not None and device.part_of else f"{key.gateway}/{key.device}"
+        return f"{key.gateway}/{device.part_of if device is not None and device.part_of else key.device}"
 
     def nameplate(self, key: SeriesKey) -> Mapping[str, float | int | bool | str]:
         """Rated values of the series' device, and of the equipment it belongs to."""
@@ -141,7 +141,7 @@ def _subject(rule: Rule, members: Sequence[Slot], others: Sequence[Slot], equipm
         return f"{key.gateway}/{key.device}"
     if rule.needs[0].many:
         return key.gateway
-    return equipment.of(key).lstrip("=")
+    return equipment.of(key)
 
 
 def _meant(override: RuleOverride, rule: Rule, site: str, subject: str) -> bool:

@@ -171,6 +171,13 @@ class Ordering:
             del state.waiting[:count]
             state.oldest_received_ms = now_ms
 
+    def is_caught_up(self, now_ms: int, live_ms: int) -> bool:
+        """True when every gateway that is sending sends news, and nothing older is held back."""
+        active = [flow for flow in self.state.flows.values() if now_ms - flow.taken_ms <= SILENT_MS]
+        if not active or any(not flow.is_live or any(lane.held for lane in flow.lanes.values()) for flow in active):
+            return False
+        return all(reading.at_ms >= now_ms - live_ms for reading in self.state.waiting)
+
     def is_at_rest(self, now_ms: int) -> bool:
         """True when nothing waits and no gateway is sending: what stands now is all that is known."""
         return not self.state.waiting and all(now_ms - flow.taken_ms > SILENT_MS for flow in self.state.flows.values())

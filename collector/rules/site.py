@@ -112,9 +112,8 @@ class Site:
             yield from self._advance(gateway, max(flow.newest_ms, heard_ms))
 
     def is_caught_up(self, now_ms: int, live_ms: int) -> bool:
-        """True when what stands now is the present: the newest reading judged is recent, or nothing more is coming."""
-        state = self.ordering.state
-        return state.judged_ms >= now_ms - live_ms or self.ordering.is_at_rest(now_ms)
+        """True when what stands now is the present: what still waits is recent, or nothing more is coming."""
+        return self.ordering.is_caught_up(now_ms, live_ms) or self.ordering.is_at_rest(now_ms)
 
     def is_inhibited(self, watch: Watch) -> bool:
         """True while a cause named by the rule stands at the watch's gateway."""

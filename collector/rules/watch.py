@@ -138,10 +138,6 @@ class Watch:
         for memory, plain in zip(self._memories(), state.memories, strict=True):
             memory.load(plain)
 
-    def refresh(self) -> None:
-        """After a birth: the periods of its signals may have changed."""
-        self._hole_ms = max((view.slot.hole_ms for _, view in self.views), default=NEVER_MS)
-
     def _memories(self) -> list[Memory]:
         return [memory for bound in (self.when, self.clear, self.running) if bound is not None for memory in bound.memories]
 
