@@ -246,7 +246,7 @@ def _warning_form(routes: APIRouter, parts: WebParts, tokens: FormTokens) -> Non
         request: Request,
         id: WarningParameter,
         what: Annotated[What, Form()],
-        token: Annotated[str, Form(max_length=128)],
+        token: Annotated[str, Form(max_length=128)] = "",
         who: Annotated[str, Form(max_length=400)] = "",
         note: Annotated[str, Form(max_length=MAX_NOTE * 2)] = "",
     ) -> Response:

@@ -70,7 +70,7 @@ def series_name(info: SeriesInfo, language: Language) -> str:
     if info.name is not None and (info.name.zh or info.name.en):
         return pick(info.name, language)
     role = ROLES.get(info.role)
-    return pick(Text(zh=role.zh, en=role.en), language) if role else info.key.point
+    return pick(Text(zh=role.zh, en=role.en[:1].upper() + role.en[1:]), language) if role else info.key.point
 
 
 def device_text(device: str, language: Language) -> str:

@@ -67,6 +67,11 @@ class Browser:
     def click(self, css: str) -> None:
         self._call("POST", f"/element/{self.find(css)}/click")
 
+    def block(self, *patterns: str) -> None:
+        """Requests for these addresses fail; none: nothing is blocked."""
+        for command, params in (("Network.enable", {}), ("Network.setBlockedURLs", {"urls": list(patterns)})):
+            self._call("POST", "/goog/cdp/execute", cmd=command, params=params)
+
     def whole_page(self, path: Path) -> None:
         """A picture of the page from top to bottom."""
         cdp = {"cmd": "Page.captureScreenshot", "params": {"format": "png", "captureBeyondViewport": True}}

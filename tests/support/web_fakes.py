@@ -173,7 +173,8 @@ def station() -> Station:
                    texts={"0": Text("无故障", "no fault"), "7": Text("欠载（干转）", "underload (running dry)")}),
         SeriesInfo(LEVEL, "m", "tank.level", period_ms=MINUTE_MS, decimals=2),
         SeriesInfo(CHLORINE, "mg/l", "water.chlorine", period_ms=MINUTE_MS, decimals=2, limits=Limits(low=0.3, high=4.0)),
-        SeriesInfo(SeriesKey("qingshan", "gw-2", "panel-1", "turbidity"), "NTU", "water.turbidity", period_ms=MINUTE_MS, decimals=2),
+        SeriesInfo(SeriesKey("qingshan", "gw-2", "panel-1", "turbidity"), "NTU", "water.turbidity",
+                   period_ms=MINUTE_MS, decimals=2),
         SeriesInfo(SeriesKey("bridge-7", "gw-9", "mast-1", "wind"), "m/s", "weather.wind-speed", period_ms=MINUTE_MS, decimals=1,
                    name=Text(HOSTILE, HOSTILE)),
     ]  # fmt: skip
@@ -186,7 +187,7 @@ def station() -> Station:
         Warning("pump-dry-7f3a", "pump-running-dry", "shuanghe", "gw-1/pump-1", "red", "raised", NOW_MS - 25 * MINUTE_MS,
                 NOW_MS - 23 * MINUTE_MS, NOW_MS - 23 * MINUTE_MS, title=Text("水泵空转", "Pump is running dry"),
                 meaning=Text("水泵在转，电流却低于正常值，而且水池水位在下降。几分钟内机械密封就会烧坏。",
-                             "The pump turns, its current is low and the tank falls. Its seal burns out within minutes."),
+                             "It turns, but its current is low and the tank falls. Its seal burns out within minutes."),
                 action=Text("到现场按下停止按钮，然后检查进水阀是否打开、水源井是否有水。",
                             "Press stop at the cabinet, then see whether the inlet valve is open and the well has water."),
                 evidence=(("gw-1/pump-1.current", "3.1 A"), ("gw-1/tank-1.level", "0.62 m"), ("gw-1/old-1.gone", "7")),

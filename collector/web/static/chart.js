@@ -76,18 +76,27 @@
     return uPlot.rangeNum(Math.min(low, ...near), Math.max(high, ...near), 0.1, true);
   };
   const axis = { stroke: colour("--quiet"), grid: { stroke: colour("--edge"), width: 1 }, ticks: { stroke: colour("--edge") } };
+  const parts = new Intl.DateTimeFormat("en-GB", { timeZone: wish.zone, month: "2-digit", day: "2-digit", hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
+  const written = (at) => {
+    const part = Object.fromEntries(parts.formatToParts(new Date(at * 1000)).map((one) => [one.type, one.value]));
+    return { day: `${part.month}-${part.day}`, clock: `${part.hour}:${part.minute}` };
+  };
+  const tick = (at) => {
+    const { day, clock } = written(at);
+    return clock === "00:00" ? day : clock;
+  };
   const options = {
     width: figure.clientWidth, height: 260, tzDate: (at) => uPlot.tzDate(new Date(at * 1000), wish.zone),
     scales: { x: { range: [from, from + span] }, y: { range: withLimits } },
     hooks: { drawClear: [behind], draw: [before] },
     series: [
-      { value: (plot, at) => (at === null ? "--" : new Date(at * 1000).toLocaleString(document.documentElement.lang, { timeZone: wish.zone })) },
+      { label: wish.time, value: (plot, at) => (at === null ? "--" : `${written(at).day} ${written(at).clock}`) },
       {
         label: wish.unit ? `${wish.name} (${wish.unit})` : wish.name, stroke: colour("--blue"), width: 1.8, points: { show: false },
         paths: wish.steps === "1" ? uPlot.paths.stepped({ align: 1 }) : undefined,
       },
     ],
-    axes: [axis, axis],
+    axes: [{ ...axis, values: (plot, ticks) => ticks.map(tick) }, axis],
   };
   const plot = new uPlot(options, [times, values], figure);
   drawn.remove();
