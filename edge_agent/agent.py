@@ -112,8 +112,9 @@ class Agent:
     # --- start -------------------------------------------------------------------------------------------------------
 
     def _start(self) -> None:
-        opened, epoch = self._open_outbox()
         site = self._site
+        runners = self._buses.prepare(site.buses)
+        opened, epoch = self._open_outbox()
         identity = Identity(site.site, site.gateway, epoch, self._boot, SOFTWARE)
         self._epoch = epoch
         self._link = Publisher(identity, site.brokers, site.delivery.in_flight, self._link_event, random.Random())
@@ -125,7 +126,7 @@ class Agent:
         self._happened([Happening("agent.start", self._clock.monotonic_ms(), about=about)])
         self._tell_time()
         self._link.start()
-        self._buses.start(site.buses)
+        self._buses.start(runners)
         devices = sum(len(bus.devices) for bus in site.buses)
         say(self._log, logging.INFO, "agent.start", f"{SOFTWARE}: {site.site}/{site.gateway}, {devices} devices, epoch {epoch}")
         self._beat()
@@ -236,6 +237,12 @@ class Agent:
             do = "systemctl restart edge-agent"
             say_problem(self._log, logging.WARNING, Problem("RUN404", f"{new.site}/{new.gateway}", what, do))
             return
+        try:
+            runners = self._buses.prepare(new.buses)
+        except ProblemError as error:
+            for problem in error.problems:
+                say_problem(self._log, logging.ERROR, problem)
+            return
         late = self._buses.stop(5.0)
         if late:
             say(self._log, logging.ERROR, "agent.reload", f"these buses did not stop in time: {', '.join(late)}")
@@ -245,12 +252,14 @@ class Agent:
         self._site = replace(self._site, buses=new.buses, name=new.name)
         self._birth = loaded.birth
         self._happened([Happening("agent.reload", self._clock.monotonic_ms())])
-        self._buses.start(new.buses)
+        self._buses.start(runners)
 
     def _end(self) -> None:
         self._machine.systemd.stopping()
         late = self._buses.stop(3.0)
-        self._happened([Happening("agent.stop", self._clock.monotonic_ms())])
+        failed = sum(bus.failed for bus in self._buses.figures().values())
+        totals = (("taken", sum(self._buses.counts().values())), ("failed", failed))
+        self._happened([Happening("agent.stop", self._clock.monotonic_ms(), about=totals)])
         self._delivery.close()
         until_ms = self._clock.monotonic_ms() + 2000
         while self._link.figures.up and not self._delivery.drained() and self._clock.monotonic_ms() < until_ms:

@@ -4,17 +4,31 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Protocol
 
 from edge_agent.common.clock import Clock
 from edge_agent.model.points import Bus
 from edge_agent.model.reading import Happening, Reading
 
-GRACE_MS = 60_000
-"""A bus that has nothing to do before its next period plus this, and does not look at the clock, hangs."""
+LIMIT_MS = 60_000
+"""A bus thread completes a turn several times a second, or after one request with its retries; longer than this it hangs."""
 
 Readings = Callable[[Sequence[Reading]], None]
 Happenings = Callable[[Sequence[Happening]], None]
+
+
+class Progress(Protocol):
+    """The state of a bus and its devices, for people, and one thing for the watchdog."""
+
+    @property
+    def last_progress_ms(self) -> int:
+        """Monotonic time of the last turn."""
+        ...
+
+    @property
+    def failed(self) -> int:
+        """Exchanges since start that gave nothing."""
+        ...
 
 
 class Runner(Protocol):
@@ -24,29 +38,12 @@ class Runner(Protocol):
         """Reads until `stop` is set."""
         ...
 
-    def figures(self) -> Any:
-        """The state of the bus and its devices, for people."""
+    def figures(self) -> Progress:
+        """The state now."""
         ...
 
 
 MakeRunner = Callable[[Bus, Clock, Readings, Happenings], Runner]
-
-
-class WatchedClock:
-    """The clock of one bus thread; it knows when that thread last looked at it."""
-
-    def __init__(self, clock: Clock) -> None:
-        self._clock = clock
-        self.seen_ms = clock.monotonic_ms()
-
-    def monotonic_ms(self) -> int:
-        """As the clock behind it."""
-        self.seen_ms = self._clock.monotonic_ms()
-        return self.seen_ms
-
-    def utc_ms(self) -> int:
-        """As the clock behind it."""
-        return self._clock.utc_ms()
 
 
 class Buses:
@@ -58,29 +55,33 @@ class Buses:
         self._on_readings = on_readings
         self._on_happenings = on_happenings
         self._stop = threading.Event()
-        self._running: dict[str, tuple[Runner, WatchedClock, threading.Thread, int]] = {}
+        self._running: dict[str, tuple[Runner, threading.Thread]] = {}
         self._counts: dict[int, int] = {}
         self._lock = threading.Lock()
+        self._ended: dict[str, Progress] = {}
 
-    def start(self, buses: Sequence[Bus]) -> None:
-        """One thread for each bus."""
+    def prepare(self, buses: Sequence[Bus]) -> dict[str, Runner]:
+        """The runners of these buses, not yet running. Raises ProblemError where a bus cannot be read as it is described."""
+        return {bus.id: self._make(bus, self._clock, self._taken, self._on_happenings) for bus in buses}
+
+    def start(self, runners: Mapping[str, Runner]) -> None:
+        """One thread for each."""
         self._stop = threading.Event()
-        for bus in buses:
-            clock = WatchedClock(self._clock)
-            runner = self._make(bus, clock, self._taken, self._on_happenings)
-            thread = threading.Thread(target=runner.run, args=(self._stop,), name=f"bus-{bus.id}", daemon=True)
-            periods = [point.period_ms for device in bus.devices for point in device.points]
-            self._running[bus.id] = (runner, clock, thread, GRACE_MS + max(periods, default=0))
-        for _, _, thread, _ in self._running.values():
+        self._running = {
+            id: (runner, threading.Thread(target=runner.run, args=(self._stop,), name=f"bus-{id}", daemon=True))
+            for id, runner in runners.items()
+        }
+        for _, thread in self._running.values():
             thread.start()
 
     def stop(self, timeout_s: float) -> list[str]:
         """Stops all; gives the buses that did not end in time."""
         self._stop.set()
         until_ms = self._clock.monotonic_ms() + int(timeout_s * 1000)
-        for _, _, thread, _ in self._running.values():
+        for _, thread in self._running.values():
             thread.join(max(0.0, (until_ms - self._clock.monotonic_ms()) / 1000))
-        late = [id for id, (_, _, thread, _) in self._running.items() if thread.is_alive()]
+        late = [id for id, (_, thread) in self._running.items() if thread.is_alive()]
+        self._ended = {id: runner.figures() for id, (runner, _) in self._running.items()}
         self._running = {}
         return late
 
@@ -89,13 +90,13 @@ class Buses:
         now_ms = self._clock.monotonic_ms()
         return [
             id
-            for id, (_, clock, thread, limit_ms) in self._running.items()
-            if not thread.is_alive() or now_ms - clock.seen_ms > limit_ms
+            for id, (runner, thread) in self._running.items()
+            if not thread.is_alive() or now_ms - runner.figures().last_progress_ms > LIMIT_MS
         ]
 
-    def figures(self) -> Mapping[str, Any]:
-        """By bus."""
-        return {id: runner.figures() for id, (runner, *_) in self._running.items()}
+    def figures(self) -> Mapping[str, Progress]:
+        """By bus; of stopped buses as they ended."""
+        return {**self._ended} if not self._running else {id: runner.figures() for id, (runner, _) in self._running.items()}
 
     def counts(self) -> dict[int, int]:
         """Readings handed over since the start, by series index."""

@@ -57,7 +57,7 @@ def render_command(
         board=load_piece(folder, Board, board),
         site=load_site(site, profiles).site,
         hat=load_piece(folder, Hat, hat) if hat else None,
-        choices=dict(_parsed(_CHOICE, "--choice", text).group("name", "value") for text in choice or []),
+        choices=dict(_choice(text) for text in choice or []),
         adapters=tuple(_bound(folder, text) for text in adapter or []),
         cmdline=_read(cmdline) if cmdline else None,
         console=console,
@@ -80,6 +80,11 @@ def _parsed(pattern: re.Pattern[str], option: str, text: str) -> re.Match[str]:
         form = "BUS=CHIP:KEY, e.g. rs485-1=ftdi-ft232r:A50285BI" if option == "--adapter" else "NAME=VALUE, e.g. crystal=8000000"
         raise ProblemError(Problem("USE002", option, f"{text!r} is not understood.", f"write {form}."))
     return match
+
+
+def _choice(text: str) -> tuple[str, str]:
+    match = _parsed(_CHOICE, "--choice", text)
+    return match["name"], match["value"]
 
 
 def _bound(folder: Path, text: str) -> BoundAdapter:

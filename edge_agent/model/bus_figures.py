@@ -48,6 +48,11 @@ class BusFigures:
     last_progress_ms: int = 0
     """Monotonic time at which the bus last finished a turn."""
 
+    @property
+    def failed(self) -> int:
+        """Exchanges that gave nothing."""
+        return self.timeouts + self.crc_errors + self.exceptions
+
 
 def percentile(values: Iterable[int], share: float) -> int | None:
     """The smallest of `values` that at least `share` (0-1) of them do not exceed; None of no values."""
