@@ -15,7 +15,7 @@ from pathlib import Path
 from types import TracebackType
 
 if __name__ == "__main__":
-    sys.path[0] = str(Path(__file__).resolve().parents[2])  # not this folder: its module names are nobody's business here
+    sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from tests.support.ports import free_port, listens, wait_until
 
@@ -33,7 +33,7 @@ class Broker:
     def start(self) -> None:
         """Starts it and waits until it accepts connections."""
         self._child = subprocess.Popen(
-            [sys.executable, str(Path(__file__).resolve()), str(self.port)],
+            [sys.executable, "-P", str(Path(__file__).resolve()), str(self.port)],  # -P: modules of this folder hide none of Python's
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
