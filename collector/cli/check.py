@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from collector.cli.options import AsJson, ConfigFile
+from collector.cli.options import AsJson, ConfigArgument, ConfigFile
 from collector.config.load import Loaded, load, load_county, origins, read_secret
 from collector.config.rules_file import load_rules
 from collector.io.broker_process import BrokerPlan, check_plan
@@ -22,12 +22,12 @@ def register(app: typer.Typer) -> None:
     app.add_typer(config, name="config")
 
 
-def check_command(config: ConfigFile = None, as_json: AsJson = False) -> None:
+def check_command(file: ConfigArgument = None, config: ConfigFile = None, as_json: AsJson = False) -> None:
     """Checks configuration, county file and rules; shows every error with its place and mend.
 
-    Example: collector check --config /etc/collector/collector.yaml
+    Example: collector check /etc/collector/collector.yaml
     """
-    loaded = load(config)
+    loaded = load(file or config)
     sites, rules = check_all(loaded)
     source = str(loaded.file or "defaults")
     if as_json:

@@ -16,3 +16,7 @@ ConfigFile = Annotated[
     ),
 ]
 """The configuration file."""
+ConfigArgument = Annotated[
+    Path | None, typer.Argument(metavar="[COLLECTOR.yaml]", help="The same as --config.", show_default=False)
+]
+"""The configuration file as a plain word."""

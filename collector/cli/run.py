@@ -6,7 +6,7 @@ import time
 
 import typer
 
-from collector.cli.options import AsJson, ConfigFile
+from collector.cli.options import AsJson, ConfigArgument, ConfigFile
 from collector.config.load import load
 from collector.io.status_file import STALE_MS, Status, read_status
 from edge_agent.common.problem import Exit, Problem, ProblemError
@@ -19,14 +19,14 @@ def register(app: typer.Typer) -> None:
     app.command("status")(status_command)
 
 
-def run_command(config: ConfigFile = None) -> None:
+def run_command(file: ConfigArgument = None, config: ConfigFile = None) -> None:
     """Runs the collector: broker, log, store, warnings and page, until SIGTERM or Ctrl-C.
 
-    Example: collector run --config /etc/collector/collector.yaml
+    Example: collector run /etc/collector/collector.yaml
     """
     from collector.app import run
 
-    raise typer.Exit(run(load(config)))
+    raise typer.Exit(run(load(file or config)))
 
 
 def status_command(config: ConfigFile = None, as_json: AsJson = False) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -167,7 +168,12 @@ def test_batches_before_their_birth_wait_over_a_restart(line: Line) -> None:
     line.begin()
     assert load_state(line.operations.rule_state()).held == (1, 2)
     assert (line.pipeline.judge.safe, line.pipeline.writer.safe) == (0, 0)
+    done = threading.Event()
     line.pipeline.trim()
+    line.pipeline.receiver.submit(done.set)
+    assert done.wait(10)
+    line.end()
+    line.begin()
     line.broker.hear(BIRTH)
     wait_until(lambda: line.stored() == [1, 2], 10, "stored")
     wait_until(lambda: line.pipeline.judge.safe == 3 == line.pipeline.writer.safe, 10, "nothing held")

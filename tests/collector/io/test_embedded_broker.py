@@ -95,6 +95,27 @@ def test_a_gateway_stays_on_its_branch(closed_broker: BrokerProcess) -> None:
         assert gateway.next()[1] == b"yours"
 
 
+def test_nobody_is_handed_what_others_asked_for(closed_broker: BrokerProcess) -> None:
+    with clients() as all_clients:
+        collector = PlainClient(closed_broker.port, "collector", SECRET)
+        all_clients.append(collector)
+        assert collector.subscribe("root/#")
+        for topic in ("root/s/h/receipt", "root/s/g/cmd"):
+            collector.publish(topic, b"kept", retain=True)
+        own = PlainClient(closed_broker.port, "gw-1", "one")
+        all_clients.append(own)
+        own.publish("root/s/g/birth", b"kept", retain=True)
+        late = PlainClient(closed_broker.port, "gw-1", "one", client_id="late")
+        all_clients.append(late)
+        assert late.subscribe("root/s/g/receipt")
+        collector.publish("root/s/g/receipt", b"asked for")
+        assert late.next()[:2] == ("root/s/g/receipt", b"asked for")
+        assert late.subscribe("root/s/g/#")
+        assert late.next()[:2] == ("root/s/g/cmd", b"kept")
+        collector.publish("root/s/g/time", b"end")
+        assert late.next()[:2] == ("root/s/g/time", b"end")
+
+
 def test_names_passwords_and_wills_are_judged(closed_broker: BrokerProcess) -> None:
     with clients() as all_clients:
         strangers = [
