@@ -3,13 +3,13 @@
 MODBUS Application Protocol V1.1b3. The data of requests and replies are coded by pymodbus; frames, what is accepted as a reply,
 and what happens after a failure are here. On an RTU line a reply carries no number, so a reply that comes later than its window
 could be taken for the answer to the next request. Therefore a request whose reply is still owed is remembered, and before the
-device is asked for anything of the same length again, a question of another length goes first: devices answer in order, so once
-that is answered nothing older can come.
+device is asked for anything of the same function and length again, a question of another length goes first: devices answer in
+order, so once that is answered nothing older can come. A device of which nothing else may be asked is left alone for a while.
 """
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import NamedTuple
@@ -28,7 +28,8 @@ _LATER_CODES = frozenset((5, 6))
 _GATEWAY_CODES = frozenset((10, 11))
 _BUSY_PAUSE_MS = 200
 _BUSY_REPEATS = 3
-_OWED_KEPT = 8
+_OWED_KEPT = 32
+_SETTLING_QUESTIONS = 3
 _IDENTIFICATION = 0x2B
 _MAX_PARTS = 8
 
@@ -188,16 +189,20 @@ class Master:
             self.tally.retries += 1
 
     def _settle(self, ask: Ask) -> Session[None]:
-        """Makes sure that nothing older than the next request can come, by a question whose answer has another length."""
-        owed = self._owed.get(ask.unit, [])
-        for span in _alternatives(ask):
-            if _shape(read_expected(span)) not in owed:
-                with suppress(Refused):  # an answer as good as any
-                    yield from self._exchange(ask.unit, read_request(span), read_expected(span), ask.timeout_ms, ask.pause_ms)
-                self._owed.pop(ask.unit, None)
+        """Makes sure that no reply is owed that could be taken for the one wanted. Raises Silence where that cannot be had."""
+        wanted = _shape(read_expected(ask.span))
+        other = _alternative(ask)
+        for _ in range(_SETTLING_QUESTIONS):
+            if wanted not in self._owed[ask.unit]:
                 return
-        self._owed.pop(ask.unit, None)
-        yield Pause(ask.timeout_ms)
+            if other is None:
+                self._owed[ask.unit].clear()
+                yield Pause(ask.timeout_ms)
+                return
+            with suppress(Refused):  # an answer as good as any
+                yield from self._exchange(ask.unit, read_request(other), read_expected(other), ask.timeout_ms, ask.pause_ms)
+        if wanted in self._owed[ask.unit]:
+            raise Silence
 
     def _exchange(self, unit: int, request: bytes, expected: Expected, timeout_ms: int, pause_ms: int) -> Session[bytes]:
         self.tally.requests += 1
@@ -217,17 +222,17 @@ class Master:
         return pdu
 
     def _over_rtu(self, unit: int, request: bytes, expected: Expected, timeout_ms: int) -> Session[bytes]:
-        frame = rtu_frame(unit, request)
+        frame, shape, owed = rtu_frame(unit, request), _shape(expected), self._owed.setdefault(unit, [])
         yield Flush()
         window = RtuWindow(unit, expected, frame)
         yield Send(frame, timeout_ms, expected.length + 3)
         while chunk := (yield Receive(self._idle_ms if window.mismatches else None)):
             pdu = window.feed(chunk)
             if pdu is not None:
+                self._owed[unit] = _still_owed(owed, shape, is_exception=pdu[0] == expected.exception)
                 return pdu
         self.tally.crc_errors += window.mismatches
-        if not window.mismatches:
-            self._owed[unit] = [*self._owed.get(unit, []), _shape(expected)][-_OWED_KEPT:]
+        self._owed[unit] = [*owed, shape][-_OWED_KEPT:]
         raise Garbled(window.came) if window.came else Silence
 
     def _over_tcp(self, unit: int, request: bytes, expected: Expected, timeout_ms: int) -> Session[bytes]:
@@ -263,14 +268,25 @@ def _shape(expected: Expected) -> _Shape:
     return _Shape(expected.head[0], expected.length)
 
 
-def _alternatives(ask: Ask) -> Iterator[Span]:
-    """Spans that may be asked of the device and are answered by another length than the one wanted; shortest first."""
+def _still_owed(owed: list[_Shape], shape: _Shape, *, is_exception: bool) -> list[_Shape]:
+    """What may still come after an answer, replies coming in the order of their requests. owed: before this request.
+
+    An answer of this shape is the first one owed, or this request's: all that was asked before that one has come or never will.
+    An exception may be anybody's: then the oldest debt is paid, and this request's answer is owed instead.
+    """
+    if not owed:
+        return []
+    if is_exception:
+        return [*owed[1:], shape]
+    return [*owed[owed.index(shape) + 1 :], shape] if shape in owed else []
+
+
+def _alternative(ask: Ask) -> Span | None:
+    """The shortest span that may be asked of the device and is answered by another length than the one wanted."""
     wanted = _shape(read_expected(ask.span))
-    step = 8 if ask.span.is_bits else 1
-    parts = (replace(ask.span, count=count) for count in range(step, ask.span.count, step))
-    for span in (*parts, *ask.others):
-        if _shape(read_expected(span)) != wanted:
-            yield span
+    spans = [replace(ask.span, count=1), *ask.others, *(replace(other, count=1) for other in ask.others)]
+    options = [span for span in spans if _shape(read_expected(span)) != wanted]
+    return min(options, key=lambda span: read_expected(span).length, default=None)
 
 
 def _objects(pdu: bytes) -> dict[int, str]:
