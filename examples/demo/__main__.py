@@ -26,7 +26,7 @@ from examples.demo.programs import HERE, REPOSITORY, DemoFailed, Program, free_p
 
 SITES = ("shiquan", "baihe")
 LINE_S = 5.0
-SHORTEST_CHECK_S = 75
+SHORTEST_CHECK_S = 85
 """The script of faults ends before that."""
 
 
