@@ -1,0 +1,298 @@
+"""Pure. A simulated gateway: its card, its clock, its instruments, and the real Courier."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from edge_agent.common.hazard import hazard
+from edge_agent.contract import encoding
+from edge_agent.contract import message as m
+from edge_agent.contract.topics import Kind
+from edge_agent.delivery import machine as ev
+from edge_agent.delivery.courier import Courier, Memory
+from edge_agent.model.reading import Happening, Reading
+from tests.sim.line.broker import Broker
+from tests.sim.line.oracles import Oracles
+from tests.sim.line.plan import Plan
+from tests.sim.line.world import Struck, World
+
+BOOT_MONO_MS = 10_000
+"""What a boot's monotonic clock shows when it begins."""
+SLACK_MS = 1000
+
+
+class Card:
+    """The outbox file: a write is durable whole or not at all, and nobody knows which when it failed or the power went."""
+
+    def __init__(self, world: World, plan: Plan) -> None:
+        self._world, self._plan = world, plan
+        self.stored: dict[ev.Key, ev.Stored] = {}
+        self.anchors: dict[str, ev.Anchor] = {}
+        self.starts = 0
+        self.is_refusing = False
+        self.failing_since_ms: int | None = None
+        """When the first write failed of those after the last good one."""
+        self.writing: ev.Write | None = None
+        self._free_ms = 0
+
+    def busy_ms(self) -> int:
+        """How long an order given now takes; orders are carried out one after the other."""
+        self._free_ms = max(self._free_ms, self._world.now_ms) + self._world.between(*self._plan.disk_ms)
+        return self._free_ms - self._world.now_ms
+
+    def commit(self, write: ev.Write) -> bool:
+        """Carries out a write. False where the medium refuses; then it may be there all the same. May strike."""
+        if self.is_refusing:
+            self.failing_since_ms = self.failing_since_ms or self._world.now_ms
+            if self._world.likely(0.3):
+                self._apply(write)
+            self.writing = None
+            return False
+        hazard("outbox.commit.before")
+        self._apply(write)
+        self.writing = None
+        hazard("outbox.commit.after")
+        self.failing_since_ms = None
+        return True
+
+    def crash(self) -> None:
+        """What is under way is there or not."""
+        if self.writing is not None and self._world.chance.random() < 0.5:
+            self._apply(self.writing)
+        self.writing = None
+        self._free_ms = 0
+
+    def _apply(self, write: ev.Write) -> None:
+        for key in write.forget:
+            self.stored.pop(key, None)
+        for stored in write.add:
+            self.stored[stored.key] = stored
+        for anchor in write.anchors:
+            self.anchors[anchor.epoch] = anchor
+
+    def load(self, with_bodies: bool) -> list[ev.Stored]:
+        """As the file gives it at a start: oldest first, bodies of births always, others by size."""
+        order = sorted(self.stored.values(), key=lambda s: (encoding.parse_epoch(s.key.epoch)[0], s.key.lane, s.key.seq))
+        if with_bodies:
+            return order
+        return [s if s.kind == "birth" else replace(s, body=b"", size=len(s.body)) for s in order]
+
+
+class SimGateway:
+    """One gateway. Everything it says or takes is told to the oracles."""
+
+    def __init__(self, name: str, world: World, plan: Plan, broker: Broker, oracles: Oracles) -> None:
+        self.name, self._world, self._plan, self._oracles = name, world, plan, oracles
+        self.card = Card(world, plan)
+        self.connection = broker.connection(self, name)
+        self.courier: Courier | None = None
+        self.generation = 0
+        self._wake = 0
+        self._epoch = ""
+        self._boot, self._boot_at_ms = "", 0
+        self._clock_known = False
+        self._error_ms = self._bound_ms = 0
+        self._software = 1
+        self.is_taking = True
+        self._is_stopping = False
+
+    # --- life ---
+
+    def switch_on(self) -> None:
+        """A boot: new boot id, the clock perhaps unknown, then the agent starts."""
+        self._boot = f"boot-{self._world.chance.getrandbits(64):016x}"
+        self._boot_at_ms = self._world.now_ms
+        self._clock_known = False
+        self.start()
+        if self._world.likely(self._plan.never_clock):
+            return
+        late = self._world.likely(self._plan.late_clock)
+        delay_ms = self._world.between(60_000, 2_400_000) if late else self._world.between(0, 3000)
+        boot = self._boot
+        self._world.after(delay_ms, lambda: self.learn_time() if boot == self._boot else None)
+
+    def start(self) -> None:
+        """The agent starts: an epoch that is durable first, then whatever the card holds."""
+        self.generation += 1
+        self.card.starts += 1
+        self._is_stopping = False
+        self._epoch = f"{self.card.starts}-{self._world.chance.getrandbits(64):016x}"
+        memory = Memory(self._plan.unsafe_bytes, self._plan.cached_bytes)
+        self.courier = self._oracles.courier_class(self._plan.settings, memory)
+        stored = self.card.load(with_bodies=self._plan.cached_bytes > 0)
+        self._oracles.started(self.name, self._epoch)
+        self.feed(ev.Start(self._epoch, self._boot, self._birth(), stored, anchors=tuple(self.card.anchors.values())))
+        if self._clock_known:
+            self._say_time()
+        self.connection.open()
+        self._take_later()
+
+    def crash(self, is_power_cut: bool = False) -> None:
+        """The agent dies at once, with the whole gateway if the power goes; it comes back by itself."""
+        if self.courier is None:
+            return
+        self._world.note(f"{self.name}: {'power cut' if is_power_cut else 'crash'}")
+        self._die()
+        self._oracles.crashed(self.name, self._safe_before_ms())
+        generation = self.generation
+        again = self.switch_on if is_power_cut else self.start
+        self._world.after(self._world.between(500, 120_000), lambda: again() if generation == self.generation else None)
+
+    def stop(self) -> None:
+        """A clean restart: nothing may be lost by it."""
+        if self.courier is None or self._is_stopping:
+            return
+        self._world.note(f"{self.name}: clean stop")
+        self._is_stopping = True
+        self.feed(ev.Stop())
+        self._when_written(self.generation)
+
+    def _when_written(self, generation: int) -> None:
+        if generation != self.generation or self.courier is None:
+            return
+        if self.card.writing is not None:
+            self._world.after(50, lambda: self._when_written(generation))
+            return
+        failing = self.card.failing_since_ms is not None
+        self._die()
+        if failing:
+            self._oracles.crashed(self.name, self._safe_before_ms())
+        else:
+            self._oracles.stopped(self.name)
+        self._world.after(self._world.between(500, 20_000), lambda: self.start() if generation + 1 == self.generation else None)
+        self.generation += 1
+
+    def _die(self) -> None:
+        self.courier = None
+        self.connection.drop(told=False)
+        self.card.crash()
+
+    def _safe_before_ms(self) -> int:
+        """What came before this true time is on the card, or has its receipt."""
+        longest_ms = 3 * self._plan.disk_ms[1] + SLACK_MS
+        since = self.card.failing_since_ms
+        return (self._world.now_ms if since is None else min(since, self._world.now_ms)) - self._plan.settings.window_ms - longest_ms
+
+    # --- clock ---
+
+    def mono_ms(self) -> int:
+        """This boot's monotonic time."""
+        return self._world.now_ms - self._boot_at_ms + BOOT_MONO_MS
+
+    def learn_time(self) -> None:
+        """A source of time is there, or the clock is stepped to another error within another bound."""
+        self._bound_ms = self._world.chance.choice((5, 100, 5000))
+        self._error_ms = self._world.between(-self._bound_ms, self._bound_ms)
+        self._clock_known = True
+        if self.courier is not None:
+            self._say_time()
+
+    def _say_time(self) -> None:
+        self.feed(ev.ClockSet(self.mono_ms(), self._world.now_ms + self._error_ms, "ntp", self._bound_ms))
+
+    # --- readings ---
+
+    def _birth(self) -> m.BirthBody:
+        lanes: tuple[m.Lane, ...] = ("n", "n", "u")
+        series = [m.Series(i, "device", f"point-{i}", lane=lane) for i, lane in enumerate(lanes)]
+        return m.BirthBody(f"sim {self._software}", series, receipt_hold_ms=self._plan.settings.receipt_hold_ms)
+
+    def rebirth(self) -> None:
+        """The configuration changes."""
+        self._software += 1
+        if self.courier is not None:
+            self.feed(ev.NewBirth(self._birth()))
+
+    def _take_later(self) -> None:
+        generation = self.generation
+        every_ms = self._plan.reading_every_ms
+        self._world.after(self._world.between(every_ms // 2, every_ms * 3 // 2), lambda: self._take(generation))
+
+    def _take(self, generation: int) -> None:
+        if generation != self.generation or self.courier is None or not self.is_taking or self._is_stopping:
+            return
+        now_ms, late_ms = self.mono_ms(), self._world.between(0, 300)
+        readings = []
+        for series in range(3 if self._world.chance.random() < 0.2 else 2):
+            number = self._oracles.taken(self.name, self._epoch, self._world.now_ms - late_ms)
+            readings.append(Reading(series, now_ms - late_ms, number))
+        self.feed(ev.Taken(readings))
+        if self.courier is not None and self._world.chance.random() < self._plan.event_chance:
+            number = self._oracles.taken(self.name, self._epoch, self._world.now_ms)
+            self.feed(ev.Happened([Happening("sim.event", now_ms, about=(("n", number),))]))
+        if generation == self.generation:
+            self._take_later()
+
+    # --- the courier ---
+
+    def feed(self, event: ev.Event) -> None:
+        """One step of the real machine, and what it asks for. A program that is dead hears nothing."""
+        courier = self.courier
+        if courier is None:
+            return
+        for action in courier.step(self.mono_ms(), event):
+            if courier is not self.courier:
+                return
+            self._carry_out(action)
+
+    def _carry_out(self, action: ev.Action) -> None:
+        match action:
+            case ev.Write():
+                self.card.writing = action
+                self._later(self.card.busy_ms(), lambda: self._write(action))
+            case ev.Fetch():
+                self._later(self.card.busy_ms(), lambda: self._fetch(action))
+            case ev.Publish():
+                self._oracles.published(self.name, action)
+                self.connection.publish(self.name, Kind.DATA, action.payload)
+                if action.retained_birth:
+                    self.connection.publish(self.name, Kind.BIRTH, action.payload)
+            case ev.WakeAt():
+                self._wake += 1
+                wake = self._wake
+                late_ms = self._world.between(0, 3)
+                self._later(action.mono_ms - self.mono_ms() + late_ms, lambda: self.feed(ev.Tick()) if wake == self._wake else None)
+            case ev.Report():
+                pass
+
+    def _later(self, delay_ms: int, call: Callable[[], None]) -> None:
+        generation = self.generation
+        self._world.after(delay_ms, lambda: call() if generation == self.generation and self.courier is not None else None)
+
+    def _write(self, write: ev.Write) -> None:
+        try:
+            with self._world.aimed(self._plan.aimed):
+                is_durable = self.card.commit(write)
+        except Struck:
+            self.crash(is_power_cut=self._world.chance.random() < 0.5)
+            return
+        if is_durable:
+            self._oracles.written(self.name, write)
+        self.feed(ev.Written(write.token) if is_durable else ev.WriteFailed(write.token, "no space left on device"))
+
+    def _fetch(self, fetch: ev.Fetch) -> None:
+        if self.card.is_refusing:
+            self._later(5000, lambda: self._fetch(fetch))
+            return
+        there = [self.card.stored[key] for key in fetch.keys if key in self.card.stored]
+        self.feed(ev.Fetched(there, [key for key in fetch.keys if key not in self.card.stored]))
+
+    # --- the link ---
+
+    def link_is_up(self) -> None:
+        """Connected and subscribed."""
+        self.feed(ev.Connected())
+
+    def link_is_down(self) -> None:
+        """Connection lost."""
+        self.feed(ev.Disconnected())
+
+    def message_came(self, gateway: str, kind: Kind, payload: bytes, retained: bool) -> None:
+        """A receipt or a command."""
+        if kind is Kind.RECEIPT:
+            receipt = encoding.decode_receipt(payload)
+            self._oracles.receipt_reached(self.name, receipt)
+            self.feed(ev.ReceiptCame(receipt))
+        elif kind is Kind.CMD and encoding.decode_command(payload).name == "birth":
+            self.feed(ev.SendBirth())
