@@ -149,11 +149,12 @@ class Schedule(Generic[Request]):
         self._credited_ms = now_ms
 
     def _advance(self, turn: _Turn, now_ms: int) -> None:
-        turn.due_ms += turn.period_ms
-        late = (now_ms - turn.due_ms) // turn.period_ms
-        if late > 0:
-            self.missed += late
-            turn.due_ms += late * turn.period_ms
+        """To the first instant of its grid that is still to come; among equals it stands last."""
+        missed = (now_ms - turn.due_ms) // turn.period_ms
+        self.missed += missed
+        turn.due_ms += (missed + 1) * turn.period_ms
+        self._orders += 1
+        turn.order = self._orders
 
     def _jittered(self, interval_ms: int) -> int:
         """interval_ms give or take a fifth; a linear congruential generator (Numerical Recipes) is random enough."""
