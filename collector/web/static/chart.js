@@ -51,6 +51,7 @@
     ctx.setLineDash([6, 4]);
     ctx.lineWidth = 1.5;
     ctx.textAlign = "right";
+    ctx.textBaseline = "alphabetic";
     for (const limit of limits) {
       const y = plot.valToPos(limit.value, "y", true);
       ctx.strokeStyle = ctx.fillStyle = colour("--red");

@@ -148,7 +148,7 @@ def guarded() -> Iterator[tuple[str, Station]]:
 
 
 def test_login(guarded: tuple[str, Station]) -> None:
-    url, here = guarded
+    url, _ = guarded
     with httpx.Client(base_url=url, trust_env=False) as http:
         refused = http.get("/")
         assert refused.status_code == 401
