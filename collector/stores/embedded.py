@@ -1,103 +1,102 @@
 """Does I/O: the embedded store on SQLite - batches as they came, by gateway and time, a table of latest values, one cursor.
 
 A batch is written once whatever its number of series (a tree of (series, time) rows collapses at many series). Two readings of one
-series at one instant are one: the later written one counts.
+series at one instant are one: the later written one counts. Quiet hours are rolled up by minutes for charts (embedded_hours.py).
 """
 
 from __future__ import annotations
 
+import logging
 import sqlite3
 import threading
-import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
-import msgspec
-
-from collector.domain.identity import SeriesKey
+from collector.domain.identity import GatewayId, SeriesKey
 from collector.domain.series import Sample, SeriesColumn, SeriesInfo
 from collector.seams import StorageFailed, StoreBatch
+from collector.stores import embedded_hours as hours
+from collector.stores.embedded_rows import pack_attributes, pack_columns, pack_value, unpack_attributes, unpack_value
 from collector.stores.embedded_schema import open_database
-from collector.stores.rollup import thin
+from collector.stores.rollup import HOUR_MS, MINUTE_MS, Minute, minute_window, thin
+from edge_agent.common.clock import Clock, SystemClock
 from edge_agent.common.hazard import hazard
-from edge_agent.contract.message import Limits, Text, Value
 
 KIND = "embedded"
-
-
-class _Attributes(msgspec.Struct, frozen=True, omit_defaults=True):
-    unit: str = ""
-    role: str = ""
-    kind: str = "number"
-    period_ms: int = 0
-    decimals: int | None = None
-    name: Text | None = None
-    limits: Limits | None = None
-    texts: dict[str, Text] = {}
-
-
-class _Column(msgspec.Struct, frozen=True, array_like=True):
-    series: int
-    times: int
-    """Index of its instants in `_Columns.times`."""
-    values: list[float | int | bool | str | None]
-    qualities: list[int]
-    """Empty: all good."""
-
-
-class _Columns(msgspec.Struct, frozen=True, array_like=True):
-    times: list[list[int]]
-    columns: list[_Column]
-
-
+T = TypeVar("T")
+_log = logging.getLogger(__name__)
 _NEWER = """
 INSERT INTO latest VALUES(?,?,?,?) ON CONFLICT(series) DO UPDATE
 SET time_ms = excluded.time_ms, value = excluded.value, quality = excluded.quality WHERE excluded.time_ms >= latest.time_ms
 """
-_pack = msgspec.msgpack.Encoder().encode
-_columns = msgspec.msgpack.Decoder(_Columns)
-_attributes = msgspec.msgpack.Decoder(_Attributes)
-_value: msgspec.msgpack.Decoder[Value] = msgspec.msgpack.Decoder(float | int | bool | str | None)
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """One series: its id, its present attributes, and since when they hold (ms UTC, time of measurement)."""
+
+    id: int
+    info: SeriesInfo
+    since_ms: int
 
 
 class EmbeddedStore:
     """The store of one collector. Writes come from one thread; each reading thread has a connection of its own."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, clock: Clock | None = None) -> None:
         """Opens or makes the store. Raises ProblemError (STO501, STO502)."""
         self._path = path
+        self._clock = clock or SystemClock()
         self._guard = threading.Lock()
         self._all: list[sqlite3.Connection] = []
         self._local = threading.local()
         self._writer = self._connect()
-        self._ids: dict[SeriesKey, tuple[int, SeriesInfo]] = {}
-        for number, info in self._load_series(self._writer, None):
-            self._ids[info.key] = (number, info)
+        self._known = {known.info.key: known for known in _load_series(self._writer, None)}
+        self._changed: dict[SeriesKey, _Known | None] = {}
+        """What the write at hand replaced in `_known`."""
+        self._spans: dict[GatewayId, int] = {}
 
     def cursor(self) -> int:
         """The log offset up to which everything is stored."""
-        row = self._reader().execute("SELECT value FROM meta WHERE name = 'cursor'").fetchone()
+        with self._reading() as database:
+            row = database.execute("SELECT value FROM meta WHERE name = 'cursor'").fetchone()
         return int(row[0]) if row else 0
 
     def write(self, batches: Sequence[StoreBatch], cursor: int) -> None:
         """One transaction for all batches and the cursor. Raises StorageFailed."""
-        known = dict(self._ids)
+        self._changed = {}
         try:
-            hazard("store.commit.before")
             with self._writer as database:
                 database.execute("BEGIN IMMEDIATE")
+                touched: dict[GatewayId, set[int]] = {}
                 for batch in batches:
-                    self._write_batch(database, batch)
+                    self._write_batch(database, batch, touched)
+                now_ms = self._clock.utc_ms()
+                for gateway, those in touched.items():
+                    hours.mark(database, gateway, those, now_ms)
                 database.execute("INSERT OR REPLACE INTO meta VALUES('cursor', ?)", (cursor,))
+                hazard("store.commit.before")
             hazard("store.commit.after")
         except sqlite3.Error as error:
-            self._ids = known
+            self._forget_changes()
             raise StorageFailed(str(error)) from error
+        self.tidy()
+
+    def tidy(self) -> bool:
+        """Rolls up one hour that has been quiet long enough; False if there is none. A failure is noted and tried again later."""
+        try:
+            return hours.roll_one(self._writer, self._clock.utc_ms())
+        except sqlite3.Error as error:
+            _log.warning("an hour cannot be rolled up: %s", error)
+            return False
 
     def series(self, site: str | None = None) -> list[SeriesInfo]:
         """All known series, or one site's, by name."""
-        return [info for _, info in self._load_series(self._reader(), site)]
+        with self._reading() as database:
+            return [known.info for known in _load_series(database, site)]
 
     def latest(self, site: str | None = None) -> dict[SeriesKey, Sample]:
         """The newest reading of each series by time."""
@@ -105,18 +104,31 @@ class EmbeddedStore:
             "SELECT site, gateway, device, point, time_ms, value, quality FROM latest JOIN series ON series.id = latest.series"
             + (" WHERE site = ?" if site is not None else "")
         )
-        rows = self._rows(query, (site,) if site is not None else ())
-        return {SeriesKey(*row[:4]): Sample(row[4], _value.decode(row[5]), row[6]) for row in rows}
+        with self._reading() as database:
+            rows = database.execute(query, (site,) if site is not None else ()).fetchall()
+        return {SeriesKey(*row[:4]): Sample(row[4], unpack_value(row[5]), row[6]) for row in rows}
 
     def range(self, key: SeriesKey, from_ms: int, to_ms: int, max_points: int | None = None) -> list[Sample]:
-        """Readings with from_ms <= time < to_ms, one per instant, in order of time; thinned to about max_points."""
-        samples = self._samples(key, from_ms, to_ms)
-        found = [samples[time] for time in sorted(samples)]
-        return found if max_points is None else thin(found, from_ms, to_ms, max_points)
+        """Readings with from_ms <= time < to_ms, one per instant, in order of time; thinned to about max_points.
+
+        Intervals of a minute or more begin at whole minutes and come from roll-ups where these are ready.
+        """
+        if max_points is None:
+            return self._of_series(key, lambda db, id: hours.readings(db, key, id, from_ms, to_ms), list[Sample]())
+        if to_ms - from_ms < MINUTE_MS * (max_points // 2):
+            found = self._of_series(key, lambda db, id: hours.readings(db, key, id, from_ms, to_ms), list[Sample]())
+            return thin(found, from_ms, to_ms, max_points)
+        found = self._of_series(key, lambda db, id: hours.charted(db, key, id, from_ms, to_ms), list[Sample]())
+        return thin(found, *minute_window(from_ms, to_ms, max_points), max_points)
+
+    def minutes(self, key: SeriesKey, from_ms: int, to_ms: int) -> list[Minute]:
+        """Roll-ups of the minutes that touch the window; minutes without readings are left out."""
+        start_ms, end_ms = from_ms // MINUTE_MS * MINUTE_MS, -(-to_ms // MINUTE_MS) * MINUTE_MS
+        return self._of_series(key, lambda db, id: hours.by_minutes(db, key, id, start_ms, end_ms), list[Minute]())
 
     def count(self, key: SeriesKey, from_ms: int, to_ms: int) -> int:
         """How many instants have a reading."""
-        return len(self._samples(key, from_ms, to_ms))
+        return self._of_series(key, lambda db, id: hours.counted(db, key, id, from_ms, to_ms), 0)
 
     def close(self) -> None:
         """Closes every connection."""
@@ -127,83 +139,83 @@ class EmbeddedStore:
 
     # --- writing -----------------------------------------------------------------------------------------------------
 
-    def _write_batch(self, database: sqlite3.Connection, batch: StoreBatch) -> None:
+    def _write_batch(self, database: sqlite3.Connection, batch: StoreBatch, touched: dict[GatewayId, set[int]]) -> None:
         columns = [column for column in batch.columns if column.times]
         if not columns:
             return
         first_ms = min(min(column.times) for column in columns)
         last_ms = max(max(column.times) for column in columns)
-        packed = zlib.compress(_pack(self._packed(database, columns, first_ms)), 1)
+        packed = pack_columns(columns, first_ms, lambda info, at_ms: self._number(database, info, at_ms))
         written = database.execute(
             "INSERT OR IGNORE INTO batch(site, gateway, epoch, lane, seq, first_ms, last_ms, columns) VALUES(?,?,?,?,?,?,?,?)",
             (*batch.key, first_ms, last_ms, packed),
         )
         if written.rowcount == 0:
             return
-        newest = [self._newest(database, column) for column in columns]
-        database.executemany(_NEWER, newest)
+        gateway = GatewayId(batch.key.site, batch.key.gateway)
+        if last_ms - first_ms > self._spans.get(gateway, -1):
+            hours.widen(database, gateway, last_ms - first_ms)
+            self._spans[gateway] = last_ms - first_ms
+        those = touched.setdefault(gateway, set())
+        if first_ms // HOUR_MS == last_ms // HOUR_MS:
+            those.add(first_ms // HOUR_MS)
+        else:
+            those.update(time_ms // HOUR_MS for column in columns for time_ms in column.times)
+        database.executemany(_NEWER, [self._newest(database, column) for column in columns])
 
     def _newest(self, database: sqlite3.Connection, column: SeriesColumn) -> tuple[int, int, bytes, int]:
         place = max(range(len(column.times)), key=column.times.__getitem__)
         number = self._number(database, column.series, column.times[place])
-        return number, column.times[place], _pack(column.values[place]), column.qualities[place]
+        return number, column.times[place], pack_value(column.values[place]), column.qualities[place]
 
-    def _packed(self, database: sqlite3.Connection, columns: Sequence[SeriesColumn], first_ms: int) -> _Columns:
-        """Instants that several series share are kept once. Times count from the batch's first, as steps."""
-        times: list[list[int]] = []
-        place: dict[tuple[int, ...], int] = {}
-        packed = []
-        for column in columns:
-            instants = tuple(column.times)
-            if instants not in place:
-                place[instants] = len(times)
-                times.append([now - last for now, last in zip(instants, (first_ms, *instants[:-1]), strict=True)])
-            good = not any(column.qualities)
-            number = self._number(database, column.series, column.times[0])
-            packed.append(_Column(number, place[instants], list(column.values), [] if good else list(column.qualities)))
-        return _Columns(times, packed)
-
-    def _number(self, database: sqlite3.Connection, info: SeriesInfo, now_ms: int) -> int:
-        """The id of a series; changed attributes are noted with the time since when they hold."""
-        known = self._ids.get(info.key)
-        if known is not None and (known[1] is info or known[1] == info):
-            return known[0]
-        attributes = _pack(_to_attributes(info))
+    def _number(self, database: sqlite3.Connection, info: SeriesInfo, at_ms: int) -> int:
+        """The id of a series. Changed attributes go into its history; the newest by time of measurement are the present ones."""
+        known = self._known.get(info.key)
+        if known is not None and (known.info is info or known.info == info):
+            return known.id
+        attributes = pack_attributes(info)
         if known is None:
-            query = "INSERT INTO series(site, gateway, device, point, attributes) VALUES(?,?,?,?,?)"
-            number = int(database.execute(query, (*info.key, attributes)).lastrowid or 0)
+            query = "INSERT INTO series(site, gateway, device, point, attributes, since_ms) VALUES(?,?,?,?,?,?)"
+            number = int(database.execute(query, (*info.key, attributes, at_ms)).lastrowid or 0)
         else:
-            number = known[0]
-            database.execute("UPDATE series SET attributes = ? WHERE id = ?", (attributes, number))
-        database.execute("INSERT OR REPLACE INTO history VALUES(?,?,?)", (number, now_ms, attributes))
-        self._ids[info.key] = (number, info)
+            number = known.id
+        database.execute("INSERT OR REPLACE INTO history VALUES(?,?,?)", (number, at_ms, attributes))
+        if known is None or at_ms >= known.since_ms:
+            if known is not None:
+                query = "UPDATE series SET attributes = ?, since_ms = ? WHERE id = ?"
+                database.execute(query, (attributes, at_ms, number))
+            self._changed.setdefault(info.key, known)
+            self._known[info.key] = _Known(number, info, at_ms)
         return number
+
+    def _forget_changes(self) -> None:
+        self._spans.clear()
+        for key, before in self._changed.items():
+            if before is None:
+                del self._known[key]
+            else:
+                self._known[key] = before
 
     # --- reading -----------------------------------------------------------------------------------------------------
 
-    def _samples(self, key: SeriesKey, from_ms: int, to_ms: int) -> dict[int, Sample]:
-        row = self._rows("SELECT id FROM series WHERE site = ? AND gateway = ? AND device = ? AND point = ?", key)
-        if not row:
-            return {}
-        number = row[0][0]
-        samples: dict[int, Sample] = {}
-        query = "SELECT first_ms, columns FROM batch WHERE site = ? AND gateway = ? AND last_ms >= ? AND first_ms < ? ORDER BY id"
-        for first_ms, packed in self._rows(query, (key.site, key.gateway, from_ms, to_ms)):
-            whole = _columns.decode(zlib.decompress(packed))
-            for column in whole.columns:
-                if column.series == number:
-                    _spread(samples, column, whole.times[column.times], first_ms, from_ms, to_ms)
-        return samples
+    def _of_series(self, key: SeriesKey, read: Callable[[sqlite3.Connection, int], T], nothing: T) -> T:
+        with self._reading() as database:
+            query = "SELECT id FROM series WHERE site = ? AND gateway = ? AND device = ? AND point = ?"
+            row = database.execute(query, key).fetchone()
+            return read(database, row[0]) if row else nothing
 
-    def _load_series(self, database: sqlite3.Connection, site: str | None) -> list[tuple[int, SeriesInfo]]:
-        query = "SELECT id, site, gateway, device, point, attributes FROM series"
-        query += " WHERE site = ? ORDER BY gateway, id" if site is not None else " ORDER BY site, gateway, id"
-        rows = database.execute(query, (site,) if site is not None else ()).fetchall()
-        return [(row[0], _to_info(SeriesKey(*row[1:5]), _attributes.decode(row[5]))) for row in rows]
-
-    def _rows(self, query: str, arguments: Sequence[int | str]) -> list[tuple[Any, ...]]:
+    @contextmanager
+    def _reading(self) -> Iterator[sqlite3.Connection]:
+        """One state of the store for several queries. Raises StorageFailed."""
+        connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
+        if connection is None:
+            connection = self._local.connection = self._connect()
         try:
-            return self._reader().execute(query, arguments).fetchall()
+            connection.execute("BEGIN")
+            try:
+                yield connection
+            finally:
+                connection.rollback()
         except sqlite3.Error as error:
             raise StorageFailed(str(error)) from error
 
@@ -213,24 +225,9 @@ class EmbeddedStore:
             self._all.append(connection)
         return connection
 
-    def _reader(self) -> sqlite3.Connection:
-        connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
-        if connection is None:
-            connection = self._local.connection = self._connect()
-        return connection
 
-
-def _spread(samples: dict[int, Sample], column: _Column, steps: Sequence[int], first_ms: int, from_ms: int, to_ms: int) -> None:
-    now = first_ms
-    for place, step in enumerate(steps):
-        now += step
-        if from_ms <= now < to_ms:
-            samples[now] = Sample(now, column.values[place], column.qualities[place] if column.qualities else 0)
-
-
-def _to_attributes(info: SeriesInfo) -> _Attributes:
-    return _Attributes(info.unit, info.role, info.kind, info.period_ms, info.decimals, info.name, info.limits, dict(info.texts))
-
-
-def _to_info(key: SeriesKey, a: _Attributes) -> SeriesInfo:
-    return SeriesInfo(key, a.unit, a.role, a.kind, a.period_ms, a.decimals, a.name, a.limits, a.texts)
+def _load_series(database: sqlite3.Connection, site: str | None) -> list[_Known]:
+    query = "SELECT id, site, gateway, device, point, attributes, since_ms FROM series"
+    query += " WHERE site = ? ORDER BY gateway, id" if site is not None else " ORDER BY site, gateway, id"
+    rows = database.execute(query, (site,) if site is not None else ()).fetchall()
+    return [_Known(row[0], unpack_attributes(SeriesKey(*row[1:5]), row[5]), row[6]) for row in rows]

@@ -12,7 +12,7 @@ TABLES = """
 CREATE TABLE meta(name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE series(
     id INTEGER PRIMARY KEY, site TEXT NOT NULL, gateway TEXT NOT NULL, device TEXT NOT NULL, point TEXT NOT NULL,
-    attributes BLOB NOT NULL, UNIQUE(site, gateway, device, point));
+    attributes BLOB NOT NULL, since_ms INTEGER NOT NULL, UNIQUE(site, gateway, device, point));
 CREATE TABLE history(series INTEGER NOT NULL, from_ms INTEGER NOT NULL, attributes BLOB NOT NULL,
     PRIMARY KEY(series, from_ms)) WITHOUT ROWID;
 CREATE TABLE batch(
@@ -20,14 +20,21 @@ CREATE TABLE batch(
     seq INTEGER NOT NULL, first_ms INTEGER NOT NULL, last_ms INTEGER NOT NULL, columns BLOB NOT NULL,
     UNIQUE(site, gateway, epoch, lane, seq));
 CREATE INDEX batch_time ON batch(site, gateway, last_ms, first_ms);
+CREATE TABLE span(site TEXT NOT NULL, gateway TEXT NOT NULL, ms INTEGER NOT NULL, PRIMARY KEY(site, gateway)) WITHOUT ROWID;
+CREATE TABLE due(site TEXT NOT NULL, gateway TEXT NOT NULL, hour INTEGER NOT NULL, marked_ms INTEGER NOT NULL,
+    PRIMARY KEY(site, gateway, hour)) WITHOUT ROWID;
+CREATE INDEX due_order ON due(marked_ms);
+CREATE TABLE rolled(series INTEGER NOT NULL, hour INTEGER NOT NULL, count INTEGER NOT NULL, minutes BLOB NOT NULL,
+    PRIMARY KEY(series, hour)) WITHOUT ROWID;
 CREATE TABLE latest(series INTEGER PRIMARY KEY, time_ms INTEGER NOT NULL, value BLOB NOT NULL, quality INTEGER NOT NULL);
 """
 
 
 def open_database(path: Path) -> sqlite3.Connection:
     """A connection to the store, made if it is not there. Raises ProblemError (STO501 newer, STO502 unreadable)."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch(mode=0o600)
         database = sqlite3.connect(path, isolation_level=None, timeout=30.0, check_same_thread=False)
         version = int(database.execute("PRAGMA user_version").fetchone()[0])
         if version > SCHEMA:
@@ -39,7 +46,7 @@ def open_database(path: Path) -> sqlite3.Connection:
             database.execute(f"PRAGMA {pragma}").fetchall()
         if version == 0:
             database.executescript(f"BEGIN; {TABLES} PRAGMA user_version={SCHEMA}; COMMIT;")
-    except sqlite3.Error as error:
+    except (sqlite3.Error, OSError) as error:
         do = "move the file away: it is made anew from the log and from backups."
         raise ProblemError(Problem("STO502", str(path), f"The store cannot be opened: {error}.", do)) from error
     return database

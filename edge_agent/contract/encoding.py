@@ -23,6 +23,8 @@ MAX_READINGS = 200_000
 MAX_TEXT = 4096
 MAX_SEQUENCE = (1 << 53) - 1
 """Beyond it JSON numbers are no longer exact everywhere."""
+MAX_INTEGER = (1 << 63) - 1
+"""Values beyond it cannot be kept by every store."""
 MIN_TIME_MS = 946_684_800_000
 """2000-01-01."""
 MAX_TIME_MS = 4_102_444_800_000
@@ -220,6 +222,8 @@ def _check_body(body: m.Body) -> None:
             for value in column.v:
                 if type(value) is str and len(value) > MAX_TEXT:
                     raise Malformed("too-large", f"series {column.i}: text")
+                if type(value) is int and not -MAX_INTEGER <= value <= MAX_INTEGER:
+                    raise Malformed("range", f"series {column.i}: an integer of more than 63 bits")
     if readings > MAX_READINGS:
         raise Malformed("too-large", f"{readings} readings")
 

@@ -1,0 +1,120 @@
+"""Pure. What stands in the rows of the embedded store: batches as columns, rolled-up hours, attributes of series; and back."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Sequence
+
+import msgspec
+
+from collector.domain.identity import SeriesKey
+from collector.domain.series import Sample, SeriesColumn, SeriesInfo
+from collector.stores.rollup import Minute
+from edge_agent.contract.message import Limits, Text, Value
+
+_Value = float | int | bool | str | None
+Number = Callable[[SeriesInfo, int], int]
+"""The id of a series whose attributes hold at a time."""
+
+
+class Attributes(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Everything of a series but its key."""
+
+    unit: str = ""
+    role: str = ""
+    kind: str = "number"
+    period_ms: int = 0
+    decimals: int | None = None
+    name: Text | None = None
+    limits: Limits | None = None
+    texts: dict[str, Text] = {}
+
+
+class _Column(msgspec.Struct, frozen=True, array_like=True):
+    series: int
+    times: int
+    """Index of its instants in `_Columns.times`."""
+    values: list[_Value]
+    qualities: list[int]
+    """Empty: all good."""
+
+
+class _Columns(msgspec.Struct, frozen=True, array_like=True):
+    times: list[list[int]]
+    """Steps: the first counts from the batch's first instant."""
+    columns: list[_Column]
+
+
+class _Hour(msgspec.Struct, frozen=True, array_like=True):
+    times: list[int]
+    """The readings that a chart needs; ms since the hour's begin."""
+    values: list[_Value]
+    qualities: list[int]
+    minutes: list[tuple[int, int, int, float, float | None, float | None, _Value, _Value]]
+    """Minute of the hour, count, numbers, total, low, high, first, last."""
+
+
+pack_value = msgspec.msgpack.Encoder().encode
+unpack_value: Callable[[bytes], Value] = msgspec.msgpack.Decoder(_Value).decode
+_columns = msgspec.msgpack.Decoder(_Columns)
+_hour = msgspec.msgpack.Decoder(_Hour)
+_attributes = msgspec.msgpack.Decoder(Attributes)
+
+
+def pack_columns(columns: Sequence[SeriesColumn], first_ms: int, number: Number) -> bytes:
+    """A batch. Instants that several series share are kept once."""
+    times: list[list[int]] = []
+    place: dict[tuple[int, ...], int] = {}
+    packed = []
+    for column in columns:
+        instants = tuple(column.times)
+        if instants not in place:
+            place[instants] = len(times)
+            times.append([now - last for now, last in zip(instants, (first_ms, *instants[:-1]), strict=True)])
+        qualities = list(column.qualities) if any(column.qualities) else []
+        packed.append(_Column(number(column.series, instants[0]), place[instants], list(column.values), qualities))
+    return zlib.compress(pack_value(_Columns(times, packed)), 1)
+
+
+def unpack_columns(packed: bytes, first_ms: int, wanted: int | None = None) -> Iterator[tuple[int, list[Sample]]]:
+    """Series id and samples of each column, or of those of one series alone. The samples of a column stand as they were written."""
+    whole = _columns.decode(zlib.decompress(packed))
+    for column in whole.columns:
+        if wanted is not None and column.series != wanted:
+            continue
+        samples, now = [], first_ms
+        for place, step in enumerate(whole.times[column.times]):
+            now += step
+            samples.append(Sample(now, column.values[place], column.qualities[place] if column.qualities else 0))
+        yield column.series, samples
+
+
+def pack_hour(start_ms: int, rolled: Iterable[tuple[Minute, list[Sample]]]) -> tuple[int, bytes]:
+    """How many instants an hour of one series has, and its roll-up."""
+    kept: list[Sample] = []
+    rows = []
+    for minute, samples in rolled:
+        kept += samples
+        of_hour = (minute.start_ms - start_ms) // 60_000
+        rows.append((of_hour, minute.count, minute.numbers, minute.total, minute.low, minute.high, minute.first, minute.last))
+    hour = _Hour([s.time_ms - start_ms for s in kept], [s.value for s in kept], [s.quality for s in kept], rows)
+    return sum(row[1] for row in rows), zlib.compress(pack_value(hour), 6)
+
+
+def unpack_hour(packed: bytes, start_ms: int) -> tuple[list[Sample], list[Minute]]:
+    """The readings a chart needs of one series and hour, and its minutes."""
+    hour = _hour.decode(zlib.decompress(packed))
+    kept = [Sample(start_ms + t, v, q) for t, v, q in zip(hour.times, hour.values, hour.qualities, strict=True)]
+    return kept, [Minute(start_ms + row[0] * 60_000, *row[1:]) for row in hour.minutes]
+
+
+def pack_attributes(info: SeriesInfo) -> bytes:
+    """The attributes of a series."""
+    texts = dict(info.texts)
+    return pack_value(Attributes(info.unit, info.role, info.kind, info.period_ms, info.decimals, info.name, info.limits, texts))
+
+
+def unpack_attributes(key: SeriesKey, packed: bytes) -> SeriesInfo:
+    """The series with these attributes."""
+    a = _attributes.decode(packed)
+    return SeriesInfo(key, a.unit, a.role, a.kind, a.period_ms, a.decimals, a.name, a.limits, a.texts)
