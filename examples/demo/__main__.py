@@ -15,6 +15,7 @@ import time
 import urllib.error
 import urllib.request
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -74,7 +75,7 @@ class Demo:
             self._start_agent(site)
         agents = self.programs[-len(SITES) :]
         for site in SITES:
-            wait_for(f"readings of {site}", lambda site=site: self._delivered(site) > 0, agents)
+            wait_for(f"readings of {site}", partial(self._reads, site), agents)
         self._stations.tell("go")
 
     def _start_stations(self) -> None:
@@ -112,8 +113,8 @@ class Demo:
         """What the agent of a site says of itself; empty while it says nothing."""
         return read_json(self.folder / site / "run" / "status.json") or {}
 
-    def _delivered(self, site: str) -> int:
-        return int(self.status(site).get("delivery", {}).get("delivered", 0))
+    def _reads(self, site: str) -> bool:
+        return int(self.status(site).get("delivery", {}).get("delivered", 0)) > 0
 
     def warnings(self) -> list[dict[str, Any]]:
         """Every warning, the newest first."""
@@ -212,7 +213,7 @@ def run(arguments: argparse.Namespace, stop: threading.Event) -> int:
 def settled(demo: Demo) -> bool:
     """True when the collector has written and judged everything its log holds."""
     status = read_json(demo.folder / "collector" / "status.json") or {}
-    return status.get("log_last", -1) == status.get("stored") == status.get("judged")
+    return bool(status.get("log_last", -1) == status.get("stored") == status.get("judged"))
 
 
 def main() -> None:
