@@ -163,7 +163,7 @@ class Collector:
             received=sum(pulse.received for pulse in pulses),
             duplicate=sum(pulse.duplicate for pulse in pulses),
             lost=sum(pulse.lost for pulse in pulses),
-            poison=len(self._log.poison(1000)),
+            poison=self._pipeline.receiver.poison,
             problems=[ProblemLine(problem.code, problem.where, problem.what, problem.do) for problem in self.problems()],
         )
 

@@ -98,7 +98,12 @@ class Consumer(ABC):
         following = self._following
         while following is not None and not self._stopping.is_set():
             self._beat(self.name)
-            wait_s = self._turn(following)
+            try:
+                wait_s = self._turn(following)
+            except StorageFailed as failed:  # the log cannot be read: nothing was taken from it
+                self._trouble(_disk_problem(self.name, failed))
+                self._stopping.wait(2.0)
+                continue
             if wait_s:
                 self._appended.wait_beyond(following.position, wait_s, self._stopping)
 
@@ -130,9 +135,7 @@ class Consumer(ABC):
                 )
             except StorageFailed as failed:
                 wait_s = 2.0
-                self._trouble(
-                    Problem("COL404", self.name, f"The disk refuses: {failed}.", "free space, or check the disk: `dmesg`, `df -h`.")
-                )
+                self._trouble(_disk_problem(self.name, failed))
             else:
                 if self.problem is not None:
                     _log.warning("%s: works again", self.name)
@@ -145,3 +148,7 @@ class Consumer(ABC):
         if self.problem is None or self.problem.code != problem.code:
             _log.error("%s", problem.what)
         self.problem = problem
+
+
+def _disk_problem(name: str, failed: StorageFailed) -> Problem:
+    return Problem("COL404", name, f"The disk refuses: {failed}.", "free space, or check the disk: `dmesg`, `df -h`.")

@@ -76,6 +76,8 @@ class Receiver:
         self.connected = False
         self.let_go = 0
         """Messages not taken because too many waited."""
+        self.poison = 0
+        """Messages quarantined since the start."""
         self._thread = threading.Thread(target=self._run, name=NAME, daemon=True)
 
     def start(self) -> None:
@@ -182,6 +184,7 @@ class Receiver:
         if not reason:
             try:
                 self._appended.announce(self._log.append(append.records, append.lanes, append.poison))
+                self.poison += len(append.poison)
             except StorageFailed as failed:
                 reason = str(failed)
         if reason and not self._failed:

@@ -40,6 +40,7 @@ class Status(msgspec.Struct, frozen=True):
     duplicate: int
     lost: int
     poison: int
+    """Messages quarantined since the start."""
     problems: list[ProblemLine] = []
     schema: str = "collector-status/1"
 
