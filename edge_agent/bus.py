@@ -82,6 +82,8 @@ class BusRunner:
         self._retry_ms = now_ms
         self._backoff_ms = _BACKOFF_FIRST_MS
         self._silences = 0
+        self._was_answering = False
+        """An answer came since the link was last lost."""
         self._readings = 0
         self._busy = Busy(now_ms)
         self._progress_ms = now_ms
@@ -163,7 +165,7 @@ class BusRunner:
         except (Silence, Garbled) as failure:
             self._failed(due.request, request, failure.word)
         except LinkDown as failure:
-            self._fell(str(failure), self._clock.monotonic_ms())
+            self._lost(due.request, request, failure)
         else:
             self._answered(device)
             if watch.turnaround_ms is not None:
@@ -174,6 +176,15 @@ class BusRunner:
         self._busy.add(now_ms - begun_ms, now_ms)
         if due.is_probe:
             self._schedule.spent(device.settings.id, now_ms - begun_ms)
+
+    def _lost(self, number: int, request: _Request, failure: LinkDown) -> None:
+        """The link ended in the middle. Gateways that close after each request may do so as the next one is sent: once more."""
+        now_ms = self._clock.monotonic_ms()
+        if self._was_answering and isinstance(self._bus.link, Tcp):
+            self._was_answering = False
+            self._schedule.add(number, request.device.settings.id, request.block.period_ms, now_ms)
+            return
+        self._fell(str(failure), now_ms)
 
     def _ask_of(self, request: _Request, retries: int) -> Ask:
         settings, block = request.device.settings, request.block
@@ -201,6 +212,7 @@ class BusRunner:
     def _answered(self, device: _Device) -> None:
         now_ms = self._clock.monotonic_ms()
         device.failures = self._silences = 0
+        self._was_answering = True
         self._tell(device.health.answered(now_ms))
         self._schedule.resume(device.settings.id, now_ms)
 

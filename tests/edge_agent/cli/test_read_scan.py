@@ -1,0 +1,105 @@
+"""`edge-agent read` and `edge-agent scan` against an instrument on loopback."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from edge_agent.cli.main import build_app
+from edge_agent.cli.scan import parse_units
+from edge_agent.common.problem import ProblemError
+from edge_agent.common.program import run
+from tests.support.instrument import Behaviour, PtyInstrument, TcpInstrument
+from tests.support.ports import free_port
+
+SITE = """
+site: a
+gateway: b
+mqtt: {{brokers: [{{host: 127.0.0.1}}]}}
+buses:
+  - id: lan
+    tcp: {{host: 127.0.0.1, port: {port}}}
+    devices:
+      - id: d
+        unit: 1
+        requests: {{timeout: 100 ms}}
+        points:
+          - {{id: voltage, table: holding, address: 0, type: u16, scale: 0.1, unit: V, role: power.voltage-a}}
+          - {{id: running, table: holding, address: 1, type: u16, mask: 1, kind: bool}}
+      - id: e
+        unit: {unit}
+        requests: {{timeout: 100 ms}}
+        points:
+          - {{id: level, table: holding, address: 0, type: u16, unit: mm}}
+"""
+
+
+def site(folder: Path, port: int, unit: int = 1) -> str:
+    path = folder / "site.yaml"
+    path.write_text(SITE.format(port=port, unit=unit).replace(", role: power.voltage-a", ""))
+    return str(path)
+
+
+def edge_agent(*arguments: str) -> int:
+    return run(build_app(), arguments)
+
+
+def test_read_shows_values_with_units(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with TcpInstrument(Behaviour({1: {0: 2257, 1: 3}})) as panel:
+        assert edge_agent("read", site(tmp_path, panel.port), "d") == 0
+    out = capsys.readouterr().out.splitlines()
+    assert [line.split() for line in out[1:]] == [["d", "voltage", "225.7", "V", "good"], ["d", "running", "yes", "good"]]
+
+
+def test_read_as_json_with_a_device_that_is_not_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with TcpInstrument(Behaviour({1: {0: 2257, 1: 2}})) as panel:
+        assert edge_agent("read", site(tmp_path, panel.port, unit=9), "--json") == 1
+    shown = json.loads(capsys.readouterr().out)
+    assert shown["schema"] == "read/1"
+    values = [(r["device"], r["point"], r["value"], r["quality"]) for r in shown["readings"]]
+    assert values == [("d", "voltage", 225.7, "good"), ("d", "running", False, "good"), ("e", "level", None, "bad:comm")]
+    assert [problem["code"] for problem in shown["problems"]] == ["BUS102"]
+
+
+def test_read_of_an_unknown_device_or_a_closed_port(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = site(tmp_path, free_port())
+    assert edge_agent("read", path, "pump") == 2
+    assert "USE010" in capsys.readouterr().err
+    assert edge_agent("read", path) == 1
+    assert "BUS101" in capsys.readouterr().err
+
+
+def test_scan_finds_devices(capsys: pytest.CaptureFixture[str]) -> None:
+    with PtyInstrument(Behaviour({3: {0: 1}})) as line:
+        assert edge_agent("scan", "--port", line.path, "--baud", "115200", "--units", "2-4", "--timeout", "60", "--json") == 0
+        shown = json.loads(capsys.readouterr().out)
+        assert shown == {"schema": "scan/1", "units": 3, "found": [{"unit": 3, "how": "answered", "identification": {}}]}
+        assert edge_agent("scan", "--port", line.path, "--baud", "115200", "--units", "1", "--timeout", "60") == 1
+        assert "None of 1 addresses answers" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        ((), "USE012"),
+        (("--port", "x", "--tcp", "y"), "USE012"),
+        (("--port", "x", "--parity", "Q"), "USE013"),
+        (("--tcp", "a b"), "USE014"),
+        (("--tcp", "h:99999"), "USE014"),
+        (("--tcp", "h", "--units", "1-300"), "USE011"),
+    ],
+)
+def test_scan_refuses_what_it_does_not_understand(
+    arguments: tuple[str, ...], code: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert edge_agent("scan", *arguments) == 2
+    assert code in capsys.readouterr().err
+
+
+def test_units() -> None:
+    assert parse_units("1-3,9,2") == [1, 2, 3, 9]
+    for wrong in ("", "5-1", "a", "1,,2", "256"):
+        with pytest.raises(ProblemError):
+            parse_units(wrong)

@@ -1,0 +1,148 @@
+"""Does I/O: a small Modbus instrument in a thread, on a pty or a TCP port, with faults that can be switched."""
+
+from __future__ import annotations
+
+import os
+import select
+import socket
+import threading
+import tty
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from edge_agent.common.clock import SystemClock
+from examples.station_sim.modbus import RtuRequests, TcpRequests, answer, rtu_frame, tcp_frame
+
+CLOCK = SystemClock()
+
+
+@dataclass
+class Behaviour:
+    """What the instrument holds and how it behaves. Units not listed do not answer."""
+
+    units: dict[int, dict[int, int]] = field(default_factory=dict)
+    """unit -> holding register -> word."""
+    silent: set[int] = field(default_factory=set)
+    busy: set[int] = field(default_factory=set)
+    """Units that answer with exception 4."""
+    echo: bool = False
+    damage: bool = False
+    close_after_each: bool = False
+    asked: list[tuple[int, bytes]] = field(default_factory=list)
+    connections: int = 0
+
+    def reply(self, unit: int, pdu: bytes) -> bytes | None:
+        """The reply PDU; None: no answer."""
+        self.asked.append((unit, pdu))
+        registers = self.units.get(unit)
+        if registers is None or unit in self.silent:
+            return None
+        if unit in self.busy:
+            return bytes((pdu[0] | 0x80, 4))
+
+        def read(function: int, address: int, count: int) -> list[int] | int:
+            words = [registers.get(at) for at in range(address, address + count)]
+            return 2 if function != 3 or None in words else [word for word in words if word is not None]
+
+        return answer(pdu, read)
+
+
+class _Server:
+    """A thread that serves until it is left."""
+
+    def __init__(self, behaviour: Behaviour) -> None:
+        self.behaviour = behaviour
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._serve)
+
+    def __enter__(self) -> Any:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join()
+        self._close()
+
+    def _serve(self) -> None:
+        raise NotImplementedError
+
+    def _close(self) -> None:
+        raise NotImplementedError
+
+    def _answer_rtu(self, requests: RtuRequests, chunk: bytes, write: Callable[[bytes], object]) -> None:
+        if self.behaviour.echo:
+            write(chunk)
+        for unit, pdu, _ in requests.feed(chunk):
+            reply = self.behaviour.reply(unit, pdu)
+            if reply is not None:
+                frame = bytearray(rtu_frame(unit, reply))
+                frame[-1] ^= self.behaviour.damage
+                write(bytes(frame))
+
+
+class PtyInstrument(_Server):
+    """Instruments on the far end of a pty; `path` is the port to open."""
+
+    def __init__(self, behaviour: Behaviour) -> None:
+        super().__init__(behaviour)
+        self._near, self._far = os.openpty()
+        tty.setraw(self._near)
+        tty.setraw(self._far)
+        self.path = os.ttyname(self._far)
+
+    def _serve(self) -> None:
+        requests = RtuRequests()
+        while not self._stop.is_set():
+            if select.select([self._near], [], [], 0.05)[0]:
+                self._answer_rtu(requests, os.read(self._near, 4096), lambda frame: os.write(self._near, frame))
+
+    def _close(self) -> None:
+        os.close(self._near)
+        os.close(self._far)
+
+
+class TcpInstrument(_Server):
+    """Instruments behind a TCP port, one connection at a time as cheap gateways do."""
+
+    def __init__(self, behaviour: Behaviour, port: int = 0, framing: str = "tcp") -> None:
+        super().__init__(behaviour)
+        self._framing = framing
+        self._listener = socket.create_server(("127.0.0.1", port))
+        self._listener.settimeout(0.05)
+        self.port = int(self._listener.getsockname()[1])
+
+    def _serve(self) -> None:
+        while not self._stop.is_set():
+            try:
+                guest, _ = self._listener.accept()
+            except TimeoutError:
+                continue
+            with guest:
+                self.behaviour.connections += 1
+                self._attend(guest)
+
+    def _attend(self, guest: socket.socket) -> None:
+        rtu, tcp = RtuRequests(), TcpRequests()
+        while not self._stop.is_set():
+            if not select.select([guest], [], [], 0.05)[0]:
+                continue
+            try:
+                chunk = guest.recv(4096)
+            except ConnectionError:
+                return
+            if not chunk:
+                return
+            if self._framing == "rtu-over-tcp":
+                self._answer_rtu(rtu, chunk, guest.sendall)
+                continue
+            for transaction, unit, pdu in tcp.feed(chunk):
+                reply = self.behaviour.reply(unit, pdu)
+                if reply is not None:
+                    guest.sendall(tcp_frame(transaction, unit, reply))
+            if self.behaviour.close_after_each:
+                return
+
+    def _close(self) -> None:
+        self._listener.close()
