@@ -219,7 +219,7 @@ class SimGateway:
             readings.append(Reading(series, now_ms - late_ms, number))
         self.feed(ev.Taken(readings))
         if self.courier is not None and self._world.chance.random() < self._plan.event_chance:
-            number = self._oracles.taken(self.name, self._epoch, self._world.now_ms)
+            number = self._oracles.taken(self.name, self._epoch, self._world.now_ms, is_event=True)
             self.feed(ev.Happened([Happening("sim.event", now_ms, about=(("n", number),))]))
         if generation == self.generation:
             self._take_later()

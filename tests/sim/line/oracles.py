@@ -39,6 +39,7 @@ class Taken:
     epoch: str
     true_ms: int
     known_ms: int
+    is_event: bool
 
 
 @dataclass(slots=True)
@@ -76,10 +77,10 @@ class Oracles:
 
     # --- the agent's side ---
 
-    def taken(self, gateway: str, epoch: str, true_ms: int) -> int:
-        """A new reading's number, which is its value."""
+    def taken(self, gateway: str, epoch: str, true_ms: int, is_event: bool = False) -> int:
+        """A new reading's number, which is its value, or an event's."""
         number = len(self._readings) + 1
-        taken = Taken(number, gateway, epoch, true_ms, self._world.now_ms)
+        taken = Taken(number, gateway, epoch, true_ms, self._world.now_ms, is_event)
         self._readings[number] = taken
         self._open[gateway].append(taken)
         return number
@@ -205,22 +206,29 @@ class Oracles:
             raise self._world.fail(f"{key}: reading {number} is {at_ms - taken.true_ms:+d} ms from the truth, bound {bound_ms} ms")
 
     def _explain(self, missing: list[Taken], gaps: list[tuple[str, m.Gap]]) -> None:
-        """Each missing reading is in a batch that a gap record names, or such a batch was dropped before anybody saw it."""
+        """Each missing reading is in a batch that a gap record names, or such a batch was dropped before anybody saw it.
+
+        A gap record counts readings alone, so of unseen urgent batches any event may have been a part.
+        """
         told: set[int] = set()
         unseen: defaultdict[tuple[str, str], int] = defaultdict(int)
+        events: set[tuple[str, str]] = set()
         for gateway, gap in gaps:
             contents = self._lanes[gateway, gap.e, gap.l].contents
-            for seq in range(gap.a, gap.z + 1):
-                if seq in contents:
-                    told.update(_numbers(contents[seq][1]))
-            unseen[gateway, gap.e] += gap.readings
+            known = [seq for seq in range(gap.a, gap.z + 1) if seq in contents]
+            told.update(n for seq in known for n in _numbers(contents[seq][1]))
+            if len(known) <= gap.z - gap.a:
+                unseen[gateway, gap.e] += gap.readings
+                events |= {(gateway, gap.e)} if gap.l == m.URGENT else set()
         for taken in missing:
-            if taken.number in told:
+            where = (taken.gateway, taken.epoch)
+            if taken.number in told or (taken.is_event and where in events):
                 continue
-            if unseen[taken.gateway, taken.epoch] <= 0:
+            if taken.is_event or unseen[where] <= 0:
+                what = "event" if taken.is_event else "reading"
                 age_s = (self._world.now_ms - taken.known_ms) / 1000
-                raise self._world.fail(f"{taken.gateway}: reading {taken.number} of epoch {taken.epoch} is lost, {age_s:.0f} s old")
-            unseen[taken.gateway, taken.epoch] -= 1
+                raise self._world.fail(f"{taken.gateway}: {what} {taken.number} of epoch {taken.epoch} is lost, {age_s:.0f} s old")
+            unseen[where] -= 1
 
 
 def _covers(claim: m.LaneReceipt, seq: int) -> bool:
