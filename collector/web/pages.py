@@ -49,6 +49,8 @@ CHART_POINTS = 600
 NEWEST_ROWS = 30
 WARNINGS_A_PAGE = 50
 _YEAR_S = 365 * 86400
+BY_COLLECTOR = ("raised", "past", "over")
+"""Lines of the audit trail that no person wrote."""
 PAST_STATES: tuple[State, ...] = ("closed", "past")
 
 
@@ -203,6 +205,7 @@ def _warning_pages(routes: APIRouter, parts: WebParts, rendering: Rendering, tok
             evidence=_evidence(parts, request, found),
             acts=parts.operations.acts(id),
             known_acts=ACTS,
+            by_collector=BY_COLLECTOR,
             allowed=_allowed(found),
             token=tokens.token(nonce),
             who=name_from_cookie(request.cookies.get(WHO_COOKIE)),

@@ -203,6 +203,7 @@ def station() -> Station:
                 NOW_MS - 2000 * MINUTE_MS, over_ms=NOW_MS - 2900 * MINUTE_MS, title=Text("余氯过低", "Free chlorine is low")),
     ]  # fmt: skip
     operations = MemoryOperations({warning.id: warning for warning in warnings})
+    operations.done.append(Act(NOW_MS - 290 * MINUTE_MS, "collector", "raised", "chlorine-low-19c2"))
     operations.done.append(Act(NOW_MS - 200 * MINUTE_MS, "李雪梅", "acknowledge", "chlorine-low-19c2", "正在路上"))
     sites = [
         SiteInfo("shuanghe", Text("双河镇第一供水站", "Shuanghe water station 1"), responsible="wang"),

@@ -202,7 +202,7 @@ def test_acknowledge_and_close_by_form(fresh: tuple[Station, httpx.Client]) -> N
     assert "已有人接单" in twice.text
     early = http.post("/warnings/pump-dry-7f3a", data={**form(http, "pump-dry-7f3a"), "what": "close"})
     assert early.status_code == 409
-    assert [act.what for act in here.operations.done] == ["acknowledge", "acknowledge"]
+    assert [act.what for act in here.operations.acts("pump-dry-7f3a")] == ["acknowledge"]
     closed = http.post("/warnings/chlorine-low-19c2", data={**form(http, "chlorine-low-19c2"), "what": "close", "note": "换了药"})
     assert closed.status_code == 303
     assert here.operations.all["chlorine-low-19c2"].closed_by == "王建国"
@@ -241,3 +241,9 @@ def test_every_text_that_templates_and_code_name_exists() -> None:
 def test_pages_say_the_same_moment(http: httpx.Client) -> None:
     assert NOW_MS == 1_777_600_800_000
     assert "04-28 10:00" in http.get(CHART).text
+
+
+def test_who_did_what(http: httpx.Client) -> None:
+    texts = " ".join(tree(http, "/warnings/chlorine-low-19c2", "zh").texts)
+    assert "05:10 系统 发出告警" in texts
+    assert "06:40 李雪梅 接单 正在路上" in texts
