@@ -46,7 +46,7 @@ from edge_agent.common.clock import SystemClock
 from edge_agent.common.problem import Exit, Problem
 
 _log = logging.getLogger(__name__)
-LOG_FILE, STORE_FILE, SIDECAR_FILE, OPERATIONS_FILE = "log.sqlite", "store.sqlite", "influx.sqlite", "operations.sqlite"
+LOG_FILE, OPERATIONS_FILE = "log.sqlite", "operations.sqlite"
 STATUS_S = 1.0
 
 
@@ -195,7 +195,8 @@ class Collector:
         return account
 
     def _build_page(self, loaded: Loaded, store: Store, operations: SqliteOperations, county: County) -> PageServer:
-        from collector.web.app import build
+        from collector.stores import StoreSettings, find_stores
+from collector.web.app import build
         from collector.web.parts import WebParts, WebSettings
 
         web = loaded.settings.web
@@ -226,14 +227,9 @@ def _zone(county: County) -> ZoneInfo:
 def _open_store(loaded: Loaded) -> Store:
     influx = loaded.settings.influx
     if influx is None:
-        from collector.stores.embedded import EmbeddedStore
-
-        return EmbeddedStore(loaded.state / STORE_FILE)
-    from collector.stores.influx import InfluxSettings, InfluxStore
-
-    return InfluxStore(
-        InfluxSettings(influx.url, influx.org, influx.bucket, read_secret(influx.token_file)), loaded.state / SIDECAR_FILE
-    )
+        return find_stores()["embedded"](StoreSettings(loaded.state))
+    token = read_secret(influx.token_file)
+    return find_stores()["influx"](StoreSettings(loaded.state, influx.url, influx.org, influx.bucket, token))
 
 
 def _notifiers(loaded: Loaded) -> dict[str, Notifier]:

@@ -18,6 +18,7 @@ from typing import TypeVar
 from collector.domain.identity import GatewayId, SeriesKey
 from collector.domain.series import Sample, SeriesColumn, SeriesInfo
 from collector.seams import StorageFailed, StoreBatch
+from collector.stores import StoreSettings
 from collector.stores import embedded_hours as hours
 from collector.stores.embedded_rows import pack_attributes, pack_columns, pack_value, unpack_attributes, unpack_value
 from collector.stores.embedded_schema import open_database
@@ -26,6 +27,7 @@ from edge_agent.common.clock import Clock, SystemClock
 from edge_agent.common.hazard import hazard
 
 KIND = "embedded"
+FILE = "store.sqlite"
 T = TypeVar("T")
 _log = logging.getLogger(__name__)
 _NEWER = """
@@ -224,6 +226,11 @@ class EmbeddedStore:
         with self._guard:
             self._all.append(connection)
         return connection
+
+
+def open_store(settings: StoreSettings) -> EmbeddedStore:
+    """The store in the collector's state folder. Raises ProblemError (STO501, STO502)."""
+    return EmbeddedStore(settings.folder / FILE)
 
 
 def _load_series(database: sqlite3.Connection, site: str | None) -> list[_Known]:

@@ -1,35 +1,30 @@
-"""Does I/O: InfluxDB 2 as the store, written through influxdb-client's synchronous write with prebuilt line protocol, gzip.
+"""Does I/O: InfluxDB 2 as the store: written as line protocol (_influx_write.py), read with InfluxQL `/query`.
 
-What each reply means (InfluxDB OSS 2.7 write API): 204 done; any status with "partial write": good lines stored, the others
-rejected, nothing sent again; 400 one line is wrong: halve until it stands alone; 413 halve; 429 and 503 wait as told; 401, 403,
-404 a person must act, the data is held; everything else and a broken network: try again. Reads use InfluxQL `/query`.
+Cursor, series with their attributes and rejected lines are kept on this machine (influx_sidecar.py): the server has no place for
+them that is written together with the readings. Writing again changes nothing: one series has one reading per instant.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import httpx
-import urllib3
-from influxdb_client.client.influxdb_client import InfluxDBClient
-from influxdb_client.client.write_api import SYNCHRONOUS
-from influxdb_client.domain.write_precision import WritePrecision
-from influxdb_client.rest import ApiException
 
 from collector.domain.identity import SeriesKey
 from collector.domain.series import Sample, SeriesInfo
 from collector.seams import StoreAway, StoreBatch, StoreRefused
-from collector.stores import line_protocol
+from collector.stores import StoreSettings, line_protocol
 from collector.stores.influx_sidecar import Sidecar
 from collector.stores.rollup import thin
 from edge_agent.contract.message import Value
 
 KIND = "influx"
-MAX_LINES = 20_000
-"""Lines of one request; half as many after each 413."""
-TIMEOUT_MS = 30_000
+FILE = "influx.sqlite"
+"""What this store remembers on this machine."""
+TIMEOUT_S = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +34,7 @@ class InfluxSettings:
     url: str
     org: str
     bucket: str
-    token: str = ""
+    token: str = field(default="", repr=False)
 
 
 class InfluxStore:
@@ -47,13 +42,12 @@ class InfluxStore:
 
     def __init__(self, settings: InfluxSettings, sidecar: Path) -> None:
         """sidecar: a small database of this store on this machine."""
+        from collector.stores._influx_write import LineWriter  # influxdb-client costs 30 MB that the embedded store does not need
+
         self._settings = settings
         self._sidecar = Sidecar(sidecar)
-        self._client = InfluxDBClient(
-            url=settings.url, token=settings.token, org=settings.org, timeout=TIMEOUT_MS, enable_gzip=True, retries=False
-        )
-        self._write_api = self._client.write_api(write_options=SYNCHRONOUS)
-        self._http = httpx.Client(base_url=settings.url, timeout=TIMEOUT_MS / 1000, headers=self._login(), follow_redirects=False)
+        self._writer = LineWriter(settings.url, settings.org, settings.bucket, settings.token)
+        self._http = httpx.Client(base_url=settings.url, timeout=TIMEOUT_S, headers=self._login(), follow_redirects=False)
         self._known = self._sidecar.series()
         self._prefixes: dict[SeriesKey, tuple[SeriesInfo, str]] = {}
 
@@ -71,9 +65,7 @@ class InfluxStore:
                 if self._known.get(info.key) != info:
                     changed[info.key] = info
                 lines += line_protocol.lines(column, self._prefix(info))
-        rejected: list[tuple[str, str]] = []
-        for start in range(0, len(lines), MAX_LINES):
-            rejected += self._send(lines[start : start + MAX_LINES])
+        rejected = self._writer.write(lines)
         self._sidecar.advance(cursor, changed.values(), rejected)
         self._known |= changed
 
@@ -112,8 +104,7 @@ class InfluxStore:
 
     def close(self) -> None:
         """Closes connections and the sidecar."""
-        self._write_api.close()  # type: ignore[no-untyped-call]  # the library leaves it untyped
-        self._client.close()  # type: ignore[no-untyped-call]  # the library leaves it untyped
+        self._writer.close()
         self._http.close()
         self._sidecar.close()
 
@@ -126,33 +117,6 @@ class InfluxStore:
             known = self._prefixes[info.key] = (info, line_protocol.prefix(info))
         return known[1]
 
-    def _send(self, lines: Sequence[str]) -> list[tuple[str, str]]:
-        """Sends lines; gives those that the server rejected for good, with its reason."""
-        if not lines:
-            return []
-        settings = self._settings
-        try:
-            self._write_api.write(settings.bucket, settings.org, "\n".join(lines).encode(), WritePrecision.MS)  # type: ignore[arg-type]  # its constants are str
-        except ApiException as error:
-            return self._after_error(lines, error)
-        except (urllib3.exceptions.HTTPError, OSError) as error:
-            raise StoreAway(f"{settings.url}: {error}") from error
-        return []
-
-    def _after_error(self, lines: Sequence[str], error: ApiException) -> list[tuple[str, str]]:
-        status, body = int(error.status or 0), _text(error.body)
-        if "partial write" in body:
-            return [(body[:500], line) for line in _named(body, lines)]
-        if status in (400, 413, 422):
-            if len(lines) == 1:
-                return [(f"{status}: {body[:500]}", lines[0])]
-            half = len(lines) // 2
-            return [*self._send(lines[:half]), *self._send(lines[half:])]
-        if status in (401, 403, 404):
-            raise StoreRefused(f"{status}: {body[:300]}")
-        headers = {name.lower(): value for name, value in (error.headers or {}).items()}
-        raise StoreAway(f"{status}: {body[:300]}", _retry_after_s(headers))
-
     def _query(self, query: str) -> Iterator[tuple[SeriesKey, list[Sample]]]:
         try:
             reply = self._http.get("/query", params={"db": self._settings.bucket, "q": query, "epoch": "ms"})
@@ -162,7 +126,7 @@ class InfluxStore:
             raise StoreRefused(f"{reply.status_code}: {reply.text[:300]}")
         if reply.status_code != 200:
             raise StoreAway(f"{reply.status_code}: {reply.text[:300]}")
-        for result in reply.json().get("results", ()):
+        for result in _results(reply):
             for series in result.get("series", ()):
                 tags = series.get("tags", {})
                 key = SeriesKey(tags["site"], tags["gateway"], tags["device"], tags["point"])
@@ -176,22 +140,23 @@ class InfluxStore:
         return Sample(time_ms, value, int(quality or 0))
 
 
+def open_store(settings: StoreSettings) -> InfluxStore:
+    """The store on the server of the settings. Raises ProblemError (STO501, STO502)."""
+    server = InfluxSettings(settings.url, settings.org, settings.bucket, settings.token)
+    return InfluxStore(server, settings.folder / FILE)
+
+
+def _results(reply: httpx.Response) -> Sequence[Any]:
+    """The results of a query. Raises StoreRefused for an error told with status 200, StoreAway for what is no reply of InfluxDB."""
+    try:
+        results: Sequence[Any] = reply.json()["results"]
+        told = [result["error"] for result in results if "error" in result]
+    except (ValueError, KeyError, TypeError) as error:
+        raise StoreAway(f"no reply of InfluxDB: {reply.text[:100]!r}") from error
+    if told:
+        raise StoreRefused(f"query: {told[0]}")
+    return results
+
+
 def _literal(text: str | None) -> str:
     return (text or "").replace("\\", "\\\\").replace("'", "\\'")
-
-
-def _text(body: object) -> str:
-    return body.decode(errors="replace") if isinstance(body, bytes) else str(body or "")
-
-
-def _named(body: str, lines: Sequence[str]) -> list[str]:
-    """The lines a partial write speaks of. The server mostly tells only how many: then one entry stands for the whole request."""
-    named = [line for line in lines if line in body]
-    return named or [f"some of {len(lines)} lines from: {lines[0]}"]
-
-
-def _retry_after_s(headers: Mapping[str, str]) -> float:
-    try:
-        return min(300.0, max(0.1, float(headers.get("retry-after", "1"))))
-    except ValueError:
-        return 1.0

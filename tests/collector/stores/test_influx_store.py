@@ -66,8 +66,7 @@ def test_what_a_person_must_mend_holds_the_data(fake: Front, tmp_path: Path) -> 
     [
         (always(429, **{"Retry-After": "7"}), 7.0),
         (always(503, **{"Retry-After": "12"}), 12.0),
-        (always(503), 1.0),
-        (always(500), 1.0),
+        (always(503, **{"Retry-After": "1e9"}), 300.0),
     ],
     indirect=["fake"],
 )
@@ -77,6 +76,21 @@ def test_what_passes_is_waited_for_as_told(fake: Front, tmp_path: Path, wait_s: 
         store.write(three(), 9)
     assert away.value.retry_after_s == wait_s
     assert store.cursor() == 0
+    store.close()
+
+
+@pytest.mark.parametrize("fake", [always(500), always(502), always(503), always(429, **{"Retry-After": "tomorrow"})], indirect=True)
+def test_what_fails_again_and_again_is_tried_ever_later(fake: Front, tmp_path: Path) -> None:
+    store = open_store(fake.url, tmp_path)
+    waits = []
+    for _ in range(12):
+        with pytest.raises(StoreAway) as away:
+            store.write(three(), 9)
+        waits.append(away.value.retry_after_s)
+    assert 0.5 <= waits[0] <= 1.0
+    assert 30.0 <= waits[-1] <= 60.0
+    assert all(2.0**n / 2 <= wait <= 2.0**n for n, wait in enumerate(waits[:6])), "doubling, with jitter"
+    assert (store.cursor(), store.rejected()) == (0, [])
     store.close()
 
 
@@ -132,6 +146,25 @@ def test_the_token_is_in_no_error(tmp_path: Path) -> None:
         with pytest.raises(StoreRefused) as refused:
             store.write(three(), 1)
         assert TOKEN not in str(refused.value)
+        store.close()
+
+
+@pytest.mark.parametrize(
+    ("reply", "error"),
+    [
+        (b'{"results":[{"error":"database not found: waterworks"}]}', StoreRefused),
+        (b"<html>a proxy</html>", StoreAway),
+        (b"[]", StoreAway),
+    ],
+)
+def test_a_query_that_fails_is_no_empty_answer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reply: bytes, error: type[Exception]
+) -> None:
+    with front() as fake:
+        monkeypatch.setattr(fake, "query", lambda path, headers: (200, reply))
+        store = open_store(fake.url, tmp_path)
+        with pytest.raises(error):
+            store.latest()
         store.close()
 
 
