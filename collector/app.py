@@ -41,6 +41,7 @@ from collector.reports.daily_job import DailyJob
 from collector.rules.engine import Engine
 from collector.schedule import Schedule
 from collector.seams import Notifier, Store
+from collector.stores import StoreSettings, find_stores
 from edge_agent import __version__
 from edge_agent.common.clock import SystemClock
 from edge_agent.common.problem import Exit, Problem
@@ -195,8 +196,7 @@ class Collector:
         return account
 
     def _build_page(self, loaded: Loaded, store: Store, operations: SqliteOperations, county: County) -> PageServer:
-        from collector.stores import StoreSettings, find_stores
-from collector.web.app import build
+        from collector.web.app import build
         from collector.web.parts import WebParts, WebSettings
 
         web = loaded.settings.web
