@@ -8,7 +8,7 @@ Per table and period the plan is the exact minimum (a dynamic program over point
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import groupby
 
 from edge_agent.common.problem import Problem, ProblemError
@@ -158,8 +158,3 @@ def _too_wide(device: Device, atom: Block) -> Problem:
     names = ", ".join(f'"{point.id}"' for point in atom.points)
     what = f"{atom.table} {atom.address}-{atom.end - 1} must be read in one request, which its limits, holes or gaps forbid."
     return Problem("BUS110", f'device "{device.id}" / points {names}', what, "mend `group`, `requests.holes` or the limits.")
-
-
-def with_turnaround(device: Device, turnaround_ms: int) -> Device:
-    """The device with its measured turn-around, for planning again."""
-    return replace(device, turnaround_ms=turnaround_ms)

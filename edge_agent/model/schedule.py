@@ -8,12 +8,13 @@ within a share of the bus, intervals grow and are jittered, and the others keep 
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 Request = TypeVar("Request", bound=Hashable)
 _FIRST_PROBE_MS = 1000
+_LONGEST_WAIT_MS = 60_000
 _BURST_PROBES = 3
 """Probes that may follow one another faster than the budget when a device begins to fail."""
 _JITTER = 0.2
@@ -75,22 +76,24 @@ class Schedule(Generic[Request]):
         self._turns.pop(request, None)
 
     def next(self, now_ms: int) -> Due[Request] | Wait:
-        """What is due, longest overdue first; probes when nothing else is. The turn is taken: ask, and then tell `spent`."""
-        live = [(turn.due_ms, turn.order, request) for request, turn in self._turns.items() if turn.device not in self._probes]
-        soonest = min(live, key=lambda item: item[:2], default=None)
-        if soonest is not None and soonest[0] <= now_ms:
-            self._advance(self._turns[soonest[2]], now_ms)
-            return Due(soonest[2])
-        until = [soonest[0]] if soonest is not None else []
+        """What is due, longest overdue first. The turn is taken: ask, and tell `spent` of a probe.
+
+        Probes that the budget allows go first, because on a bus that is too slow something else is always due.
+        """
         self._earn(now_ms)
+        until_ms = now_ms + _LONGEST_WAIT_MS
         for device, probe in sorted(self._probes.items(), key=lambda item: item[1].due_ms):
-            at = max(probe.due_ms, now_ms + self._lacking_ms(probe))
-            if at <= now_ms:
-                found = self._probe(device, probe, now_ms)
-                if found is not None:
-                    return found
-            until.append(max(at, now_ms + 1))
-        return Wait(min(until, default=now_ms + 1000))
+            at_ms = max(probe.due_ms, now_ms + self._lacking_ms(probe))
+            requests = [request for request, turn in self._turns.items() if turn.device == device]
+            if at_ms <= now_ms and requests:
+                return self._probe(requests, probe, now_ms)
+            until_ms = min(until_ms, max(at_ms, now_ms + 1))
+        live = ((turn.due_ms, turn.order, request) for request, turn in self._turns.items() if turn.device not in self._probes)
+        soonest = min(live, key=lambda item: item[:2], default=None)
+        if soonest is None or soonest[0] > now_ms:
+            return Wait(until_ms if soonest is None else min(until_ms, soonest[0]))
+        self._advance(self._turns[soonest[2]], now_ms)
+        return Due(soonest[2])
 
     def skip(self, device: str, now_ms: int) -> None:
         """What is due of a device is left out this time, because it just failed twice."""
@@ -125,10 +128,7 @@ class Schedule(Generic[Request]):
         probe = self._probes.get(device)
         return self._longest_ms(probe) if probe is not None else 0
 
-    def _probe(self, device: str, probe: _Probe, now_ms: int) -> Due[Request] | None:
-        requests = [request for request, turn in self._turns.items() if turn.device == device]
-        if not requests:
-            return None
+    def _probe(self, requests: Sequence[Request], probe: _Probe, now_ms: int) -> Due[Request]:
         probe.interval_ms = min(2 * probe.interval_ms, self._longest_ms(probe))
         probe.due_ms = now_ms + self._jittered(probe.interval_ms)
         probe.turn += 1

@@ -115,3 +115,13 @@ def test_skip_leaves_out_what_is_due_of_one_device() -> None:
     assert [schedule.next(0), schedule.next(0)] == [Due("e1"), Wait(1000)]
     schedule.remove("d1")
     assert [schedule.next(1000), schedule.next(1000), schedule.next(1000)] == [Due("d2"), Due("e1"), Wait(2000)]
+
+
+def test_a_bus_that_is_too_slow_still_probes() -> None:
+    schedule: Schedule[str] = Schedule(0.02, 3, 0)
+    for name in "abc":
+        schedule.add(name, name, 100, 0)
+    schedule.suspend("c", 100, 0)
+    asked = run(schedule, 600_000, dict.fromkeys("abc", 100))
+    probes = sum(is_probe for _, _, is_probe in asked)
+    assert 60 <= probes <= 0.02 * 600_000 / 100 + 3
