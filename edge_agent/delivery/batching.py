@@ -7,7 +7,7 @@ what happens together travels together. Gap records wait for company up to GAP_W
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from edge_agent.contract.encoding import MAX_TEXT, encode_body, run_lengths
@@ -92,15 +92,14 @@ class OpenBatch:
         ]
         self._bytes += 100 + _TEXT_BYTES * sum(map(len, texts)) + _READING_BYTES * len(event.about)
 
-    def add_gaps(self, now_ms: int, gaps: Iterable[Gap]) -> None:
-        """Gap records; one that continues the last one is joined to it."""
-        for gap in gaps:
-            self._begin(now_ms, GAP_WAIT_MS)
-            if self._gaps and (joined := join_gaps(self._gaps[-1], gap)) is not None:
-                self._gaps[-1] = joined
-            else:
-                self._gaps.append(gap)
-                self._bytes += 200
+    def add_gap(self, now_ms: int, gap: Gap) -> None:
+        """A gap record; one that continues the last one is joined to it."""
+        self._begin(now_ms, GAP_WAIT_MS)
+        if self._gaps and (joined := join_gaps(self._gaps[-1], gap)) is not None:
+            self._gaps[-1] = joined
+        else:
+            self._gaps.append(gap)
+            self._bytes += 200
 
     def close(self) -> Closed | None:
         """The batch, encoded; None if there is none. The lane is empty afterwards."""

@@ -20,12 +20,15 @@ from edge_agent.delivery.batching import OpenBatch, new_open_batches
 from edge_agent.delivery.holding import Holding, Memory
 from edge_agent.delivery.outbox import Held
 from edge_agent.delivery.receipts import Receipts
+from edge_agent.delivery.window import AHEAD
 from edge_agent.delivery.wire import payload
 from edge_agent.model.points import Delivery
 from edge_agent.model.reading import Happening
 
 STAMP_PATIENCE_MS = 600_000
 """So long a broken disk may hold back batches whose stamp must be durable first; then they are sent all the same."""
+CROWDED = 24
+"""Ranges in a receipt from which on a lane's oldest messages go ahead; the collector keeps 32."""
 MOST_REFUSED = 100
 """Forged receipts that are reported; more are only refused."""
 
@@ -131,6 +134,7 @@ class Courier:
         for held in applied.released:
             self._delivered += held.readings
             holding.confirm(held)
+        self._hasten({(claim.e, claim.l) for claim in event.receipt.lanes if len(claim.ranges) >= CROWDED})
         holding.window.hear(self._now_ms)
 
     def _clock(self, event: ev.ClockSet) -> None:
@@ -210,12 +214,21 @@ class Courier:
         if not self._connected:
             return
         window, fetch = self.holding.window, list[ev.Key]()
-        for key in window.due(self._now_ms):
+        overdue = window.due(self._now_ms)
+        for key in overdue:
             self._publish_or_fetch(key, fetch)
+        if overdue and self._settings.newest_first:
+            self._hasten(window.stuck())
         while (following := window.next()) is not None:
             self._publish_or_fetch(following, fetch)
         if fetch:
             self._actions.append(ev.Fetch(fetch))
+
+    def _hasten(self, lanes: set[tuple[str, Lane]]) -> None:
+        held = self.holding.outbox.lanes
+        keys = [key for lane in sorted(lanes) if lane in held for key in held[lane].lowest(AHEAD)]
+        if keys:
+            self.holding.window.hasten(keys)
 
     def _publish_or_fetch(self, key: ev.Key, fetch: list[ev.Key]) -> None:
         held = self.holding.outbox.get(key)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from edge_agent.contract.encoding import encode_birth_body
+from edge_agent.contract.encoding import decode_body, encode_birth_body
 from edge_agent.contract.message import NORMAL, URGENT, BirthBody, Gap, Lane
 from edge_agent.delivery.batching import Closed, OpenBatch
 from edge_agent.delivery.durability import Durability
@@ -123,7 +123,8 @@ class Holding:
         waiting += [birth for birth in self.outbox.kept_births.values() if birth.t0 is None]
         earlier: dict[str, Offset] = {}
         if any(held.boot != self._boot for held in waiting):
-            earlier = offsets_of_earlier_boots(self.outbox.oldest_first(), self._boot, self._started_ms + now.offset_ms)
+            began_ms = self._started_ms + now.offset_ms + now.bound_ms
+            earlier = offsets_of_earlier_boots(self.outbox.oldest_first(), self._boot, began_ms)
         for held in waiting:
             offset = earlier.get(held.boot, now)
             self._stamper.stamp(held, offset)
@@ -140,23 +141,29 @@ class Holding:
                 self._offer(held)
 
     def drop(self, now_ms: int, held: Held, why: str) -> None:
-        """Gives a message up; a gap record tells of it before the file forgets it."""
+        """Gives a message up; a gap record tells of it, and of what it told of itself, before the file forgets it."""
         self._release(held)
         self.dropped += held.readings
         key = held.key
-        self._urgent.add_gaps(now_ms, [Gap(key.epoch, key.lane, key.seq, key.seq, held.readings, why, held.t0, held.t0)])
+        told = decode_body(held.body).gaps if held.gaps and held.body is not None else []
+        own = Gap(key.epoch, key.lane, key.seq, key.seq, held.readings, why, held.t0, held.t0)
+        for gap in (*told, own):
+            if self._urgent.is_full and (closed := self._urgent.close()) is not None:
+                self.hold(closed)
+            self._urgent.add_gap(now_ms, gap)
         self.durability.forget(held)
         self._forget_births()
 
     def keep_bounds(self, now_ms: int) -> None:
-        """Drops the oldest while a bound is passed: births never, batches that tell of gaps only for their age."""
+        """Drops the oldest while a bound is passed; never births, nor for want of room gap records that are on disk alone."""
         outbox, most, unsafe = self.outbox, self._settings.max_bytes, self._memory.unsafe_bytes
         if outbox.depth_bytes > most or outbox.memory_only_bytes > unsafe:
             for held in outbox.oldest_first():
                 is_over = outbox.depth_bytes > most
                 if not is_over and outbox.memory_only_bytes <= unsafe:
                     break
-                if held.kind == "data" and not held.gaps and (is_over or held.on_disk is not OnDisk.YES):
+                is_spare = held.kind == "data" and not (held.gaps and held.body is None)
+                if is_spare and (is_over or held.on_disk is not OnDisk.YES):
                     self.drop(now_ms, held, "overflow")
         if now_ms >= self.age_check_ms:
             self.age_check_ms = now_ms + AGE_CHECK_MS
@@ -182,6 +189,10 @@ class Holding:
     def unstamped(self) -> int:
         """Messages that wait for the clock."""
         return 0 if self._stamper.offset is not None else sum(held.t0 is None for held in self.outbox.oldest_first())
+
+    def last_seq(self, lane: Lane) -> int:
+        """The newest sequence given in a lane of this run."""
+        return self._last_seq[lane]
 
     def _next_key(self, lane: Lane) -> Key:
         self._last_seq[lane] += 1

@@ -101,6 +101,11 @@ class LaneHeld:
             self._low += 1
         return self._low
 
+    def lowest(self, count: int) -> list[Key]:
+        """The first messages held."""
+        low = self.low()
+        return [self.of_seq[seq].key for seq in range(low, min(self.top, low + 10 * count) + 1) if seq in self.of_seq][:count]
+
 
 class Outbox:
     """Everything held, with its sums. Which message goes where is decided by the Courier."""

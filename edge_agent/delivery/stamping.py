@@ -70,7 +70,7 @@ class _Boot:
 
 
 def offsets_of_earlier_boots(held: Iterable[Held], boot: str, start_utc_ms: int) -> dict[str, Offset]:
-    """An offset for each boot other than `boot` of which anything is held. start_utc_ms: when this run began."""
+    """An offset for each boot other than `boot` of which anything is held. start_utc_ms: this run began then at the latest."""
     boots = _boots(held, boot)
     at = 0
     while at < len(boots):
@@ -81,8 +81,8 @@ def offsets_of_earlier_boots(held: Iterable[Held], boot: str, start_utc_ms: int)
         while end < len(boots) and boots[end].offset is None:
             end += 1
         before, after = boots[at - 1] if at else None, boots[end] if end < len(boots) else None
-        low = before.last_ms + before.offset.offset_ms if before and before.offset else None
-        high = after.first_ms + after.offset.offset_ms if after and after.offset else start_utc_ms
+        low = before.last_ms + before.offset.offset_ms - before.offset.bound_ms if before and before.offset else None
+        high = after.first_ms + after.offset.offset_ms + after.offset.bound_ms if after and after.offset else start_utc_ms
         _place(boots[at:end], low, high)
         at = end
     return {each.boot: each.offset for each in boots if each.offset is not None}

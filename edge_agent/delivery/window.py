@@ -2,11 +2,15 @@
 
 Urgent lane first; within a lane oldest first, or newest first by setting. Without a receipt for `resend_ms` a message is sent
 again, and the wait doubles up to 16 times that; any word of the collector sets the waits back.
+
+A collector keeps at most 32 ranges above the cumulative sequence and refuses what would make one more. Sent newest first, a lane
+can run into that; then its oldest messages go ahead, on places of their own, and close the ranges from below.
 """
 
 from __future__ import annotations
 
 import heapq
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from edge_agent.contract.message import NORMAL, URGENT, Lane
@@ -18,6 +22,8 @@ URGENT_RESERVE = 8
 """Places that urgent messages have beside `in_flight`, so that a silent collector does not hold them back."""
 LONGEST_DOUBLING = 4
 """2**4 = 16 times resend_ms."""
+AHEAD = 8
+"""Places, beside all others, of messages that go ahead."""
 
 
 @dataclass(slots=True)
@@ -38,6 +44,7 @@ class SendWindow:
         self._waiting: set[Key] = set()
         self.flying: dict[Key, Flight] = {}
         self.fetching: set[Key] = set()
+        self._ahead: dict[Key, None] = {}
 
     def offer(self, key: Key) -> None:
         """The message may be sent."""
@@ -53,6 +60,14 @@ class SendWindow:
         self._waiting.discard(key)
         self.flying.pop(key, None)
         self.fetching.discard(key)
+
+    def hasten(self, keys: Iterable[Key]) -> None:
+        """Of these messages those that wait go next."""
+        self._ahead = {key: None for key in keys if key in self._waiting}
+
+    def stuck(self) -> set[tuple[str, Lane]]:
+        """Epochs and lanes of messages that were sent again in vain."""
+        return {(key.epoch, key.lane) for key, flight in self.flying.items() if flight.tries}
 
     def restart(self) -> None:
         """After a reconnect, or at a new collector: what was under way waits again, in order."""
@@ -74,6 +89,12 @@ class SendWindow:
     def next(self) -> Key | None:
         """Takes out the next message to send, if there is a place for it."""
         under_way = len(self.flying) + len(self.fetching)
+        while self._ahead and under_way < self._settings.in_flight + URGENT_RESERVE + AHEAD:
+            key = next(iter(self._ahead))
+            del self._ahead[key]
+            if key in self._waiting:
+                self._waiting.discard(key)
+                return key
         for lane, places in ((URGENT, self._settings.in_flight + URGENT_RESERVE), (NORMAL, self._settings.in_flight)):
             ready = self._ready[lane]
             while ready and ready[0][1] not in self._waiting:

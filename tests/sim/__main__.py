@@ -26,9 +26,16 @@ def main() -> int:
             broken += 1
             print(f"BROKEN {failure}  (make sim SEED={seed}; add the seed to tests/sim/corpus.txt)")
             continue
-        hours, readings, must, kills = hours + outcome.hours, readings + outcome.readings, must + outcome.must_arrive, kills + outcome.kills
+        hours, readings, must, kills = (
+            hours + outcome.hours,
+            readings + outcome.readings,
+            must + outcome.must_arrive,
+            kills + outcome.kills,
+        )
     cpu_s = time.process_time() - began_s
-    print(f"{len(seeds)} seeds, {hours:.0f} gateway-hours, {readings} readings ({must} past their window), {kills} faults, {broken} broken")
+    print(
+        f"{len(seeds)} seeds, {hours:.0f} gateway-hours, {readings} readings ({must} past their window), {kills} faults, {broken} broken"
+    )
     print(f"{hours / (cpu_s / 3600):,.0f} gateway-hours per CPU-hour")
     return 1 if broken else 0
 

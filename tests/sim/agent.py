@@ -16,7 +16,9 @@ from tests.sim.network import Broker
 from tests.sim.oracles import Fact, Ledger
 from tests.sim.world import World
 
-BIRTH = BirthBody("simulator 1", [Series(0, "pump-1", "current"), Series(1, "pump-1", "flow"), Series(2, "pump-1", "trip", lane="u")])
+BIRTH = BirthBody(
+    "simulator 1", [Series(0, "pump-1", "current"), Series(1, "pump-1", "flow"), Series(2, "pump-1", "trip", lane="u")]
+)
 WRITE_SLACK_MS = 300
 """A write begins a window after a reading came and takes up to 60 ms; another one may be under way."""
 
@@ -83,13 +85,16 @@ class SimAgent:
 
     def kill(self) -> None:
         """kill -9; systemd starts it again."""
-        self._die()
-        self._world.after(self._world.chance.randint(500, 20_000), self.start)
+        if self.is_running:
+            self._die()
+            self._later(self._world.chance.randint(500, 20_000), self.start)
 
     def power_cut(self) -> None:
         """The gateway loses power and boots again, without the time."""
-        self._die()
-        self._world.after(self._world.chance.randint(5000, 60_000), self.reboot)
+        if self.is_running:
+            self._die()
+        self._life += 1
+        self._later(self._world.chance.randint(5000, 60_000), self.reboot)
 
     def reboot(self) -> None:
         """A new boot: monotonic time begins anew."""
@@ -99,11 +104,10 @@ class SimAgent:
 
     def start(self) -> None:
         """A new run of the program."""
-        if self.is_running:
-            return
         self.is_running = True
         self._life += 1
         self.courier = self._new_courier(self._settings)
+        self._ledger.watch(self.courier)
         self._wake_ms = -1
         epoch = self.file.new_epoch(f"{self._world.chance.getrandbits(64):016x}")
         stored = [held if self._world.happens(0.5) else _without_body(held) for held in self.file.stored.values()]
@@ -114,8 +118,6 @@ class SimAgent:
         self._world.after(self._world.chance.randint(100, 2000), self.link.connect)
 
     def _die(self) -> None:
-        if not self.is_running:
-            return
         self.is_running = False
         self._life += 1
         now_ms, window_ms = self._world.now_ms, self._settings.window_ms
@@ -153,7 +155,6 @@ class SimAgent:
 
     def _tell(self, event: ev.Event) -> None:
         actions = self.courier.step(self.mono_ms, event)
-        self._ledger.closed(self.courier)
         for action in actions:
             match action:
                 case ev.Write():
@@ -200,14 +201,13 @@ class SimAgent:
         if kind is Kind.RECEIPT:
             receipt = decode_receipt(payload)
             outbox = self.courier.holding.outbox
-            before = {Key(e, lane, seq) for (e, lane), held in outbox.lanes.items() for seq in held.of_seq}
+            dropped = self.courier.holding.dropped
+            before = {ev.Key(e, lane, seq) for (e, lane), held in outbox.lanes.items() for seq in held.of_seq}
             self._tell(ev.ReceiptCame(receipt))
-            self._ledger.released(before, self.courier, self._log())
+            if self.courier.holding.dropped == dropped:
+                self._ledger.released(before, self.courier, self._log())
         elif kind is Kind.CMD and decode_command(payload).name == "birth":
             self._tell(ev.SendBirth())
-
-
-Key = ev.Key
 
 
 def _without_body(stored: ev.Stored) -> ev.Stored:

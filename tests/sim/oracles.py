@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from collector.intake.records import BatchKey
 from edge_agent.contract import message as m
 from edge_agent.contract.encoding import decode_body, decode_sequenced, times_ms
+from edge_agent.delivery.batching import Closed
 from edge_agent.delivery.courier import Courier
 from edge_agent.delivery.machine import Key
 
@@ -39,16 +40,16 @@ class Ledger:
     checked: dict[tuple[str, str], int] = field(default_factory=dict)
     publishes: int = 0
 
-    def closed(self, courier: Courier) -> None:
-        """Notes what the batches contain that are held now and were not before."""
-        for (epoch, lane), held in courier.holding.outbox.lanes.items():
-            for seq in range(held.top, 0, -1):
-                key = Key(epoch, lane, seq)
-                if key in self.contents:
-                    break
-                found = held.of_seq.get(seq)
-                if found is not None and found.body is not None:
-                    self.contents[key] = values_of(decode_body(found.body)) if found.kind == "data" else ()
+    def watch(self, courier: Courier) -> None:
+        """Notes what each batch contains that the courier closes from now on."""
+        holding, hold = courier.holding, courier.holding.hold
+
+        def noting(closed: Closed) -> None:
+            hold(closed)
+            key = Key(holding.epoch, closed.lane, holding.last_seq(closed.lane))
+            self.contents[key] = values_of(decode_body(closed.body))
+
+        holding.hold = noting  # type: ignore[method-assign]
 
     def published(self, payload: bytes) -> None:
         """A sequence stands for one content and one stamp, for ever."""

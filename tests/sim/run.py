@@ -14,8 +14,10 @@ from tests.sim.oracles import Broken, Ledger
 from tests.sim.world import World
 
 TROUBLE_MS = 20 * 60_000
-CALM_MS = 15 * 60_000
-STEPS_MS = 1000
+CALM_MS = 5 * 60_000
+"""Without faults, while readings go on."""
+DRAIN_MS = 90 * 60_000
+"""A backlog with one message in flight and receipts held back 1 s is drained by then."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,15 +71,17 @@ class Run:
             self._trouble()
             self.world.run_until(TROUBLE_MS)
             self._calm()
-            self.world.run_until(TROUBLE_MS + CALM_MS // 2)
-            self.agent.is_reading = False
             self.world.run_until(TROUBLE_MS + CALM_MS)
+            self.agent.is_reading = False
+            self.world.run_until(self.world.now_ms + 60_000)
+            while self.agent.courier.holding.outbox.depth and self.world.now_ms < TROUBLE_MS + DRAIN_MS:
+                self.world.run_until(self.world.now_ms + 10_000)
             self.ledger.at_rest(self.collector.log.records, self.agent.courier.holding.outbox.depth)
         except Broken as broken:
             raise Broken(f"seed {self.seed} at {self.world.now_ms} ms: {broken}") from broken
         facts = self.ledger.facts.values()
         must = sum(fact.must_arrive for fact in facts)
-        hours = (TROUBLE_MS + CALM_MS) / 3_600_000
+        hours = self.world.now_ms / 3_600_000
         return Outcome(self.seed, hours, len(facts), must, self.ledger.publishes, len(self.collector.log.records), self.kills)
 
     def _trouble(self) -> None:
