@@ -69,6 +69,11 @@ class ScriptedAgent:
         with self._lock:
             return self._made - len(self._open)
 
+    def receipted(self) -> set[int]:
+        """Sequences of the batches with a receipt."""
+        with self._lock:
+            return set(range(1, self._made + 1)) - self._open.keys()
+
     def turn(self, window: int = 64, resend_s: float = 1.5) -> None:
         """Sends what may go now; after a silence everything open once more."""
         with self._lock:
