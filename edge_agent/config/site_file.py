@@ -14,7 +14,7 @@ from edge_agent.model.points import Framing
 
 Host = Annotated[FoldedText, Field(min_length=1, max_length=253, pattern=r"^[A-Za-z0-9._:\-\[\]%]+$")]
 Port = Annotated[int, Field(ge=1, le=65535)]
-MqttVersion = Annotated[Literal["5", "3.1.1"], BeforeValidator(lambda value: "5" if value == 5 else value)]
+MqttVersion = Annotated[Literal["auto", "5", "3.1.1"], BeforeValidator(lambda value: "5" if value == 5 else value)]
 KeepaliveMs = Annotated[DurationMs, between(5000, 1_200_000)]
 
 
@@ -50,7 +50,7 @@ class MqttFile(FileModel):
 
     brokers: Annotated[list[BrokerFile], Field(min_length=1, max_length=8)]
     root: Annotated[FoldedText, Field(pattern=rf"^{ID_PATTERN}(/{ID_PATTERN}){{0,3}}$")] = DEFAULT_ROOT
-    version: MqttVersion = "5"
+    version: MqttVersion = "auto"
     username: str = ""
     password_file: str = ""
     tls: TlsFile | None = None

@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import Literal
 
 from edge_agent.common.problem import Problem
 from edge_agent.contract.encoding import Malformed, decode_command, decode_receipt, decode_time
@@ -124,6 +125,8 @@ class Publisher:
         self._figures = LinkFigures()
         self._refused_before = 0
         self._told = ""
+        self._plain: dict[str, bool] = {}
+        """Brokers that refused MQTT 5 last time, by address."""
         self._thread = threading.Thread(target=self._run, name="mqtt", daemon=True)
 
     def start(self) -> None:
@@ -176,9 +179,10 @@ class Publisher:
     def _one_session(self, broker: Broker) -> bool:
         """Runs one session to its end; True if it was up."""
         address = f"{broker.host}:{broker.port}"
+        spoken = replace(broker, version=self._version_for(broker))
         session = Session(
             self._identity,
-            broker,
+            spoken,
             self._in_flight,
             on_up=lambda: self._came_up(address),
             on_message=self._message,
@@ -189,13 +193,22 @@ class Publisher:
         try:
             session.run()
         except LinkFailed as failure:
-            self._trouble(failure.problem)
+            if broker.version == "auto" and failure.problem.code == "NET303":
+                self._plain[address] = spoken.version == "5"
+            if spoken.version == "3.1.1" or broker.version != "auto" or failure.problem.code != "NET303":
+                self._trouble(failure.problem)
         self._session = None
         self._refused_before += session.refused
         was_up = self._figures.sessions > before
         if was_up:
             self._on_event(LinkDown())
         return was_up
+
+    def _version_for(self, broker: Broker) -> Literal["5", "3.1.1"]:
+        """The protocol version to speak now: with `auto` the other one after each refusal, beginning with 5."""
+        if broker.version != "auto":
+            return broker.version
+        return "3.1.1" if self._plain.get(f"{broker.host}:{broker.port}") else "5"
 
     def _came_up(self, address: str) -> None:
         self._figures = replace(self._figures, sessions=self._figures.sessions + 1, problem=None)

@@ -158,7 +158,7 @@ class Session:
 
     def _make_client(self) -> Client:
         broker = self._broker
-        mqtt5 = broker.version == "5"
+        mqtt5 = broker.version != "3.1.1"
         client = Client(
             CallbackAPIVersion.VERSION2,
             client_id=self._identity.client_id,
@@ -212,7 +212,7 @@ class Session:
         broker = self._broker
         properties = None
         options: dict[str, Any] = {}
-        if broker.version == "5":
+        if broker.version != "3.1.1":
             properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]  # paho's own is untyped
             properties.SessionExpiryInterval = 0
             properties.MaximumPacketSize = MAX_UNPACKED + 4096

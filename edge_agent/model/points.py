@@ -139,7 +139,8 @@ class Broker:
 
     host: str
     port: int = 1883
-    version: Literal["5", "3.1.1"] = "5"
+    version: Literal["auto", "5", "3.1.1"] = "auto"
+    """auto: 5, and 3.1.1 where a broker refuses that."""
     username: str = ""
     password_file: str = ""
     tls: Tls | None = None
