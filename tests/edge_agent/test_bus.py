@@ -225,3 +225,35 @@ def test_a_port_that_is_not_there_is_a_problem() -> None:
         with pytest.raises(ProblemError) as caught:
             call(serial_bus("/dev/no-such-port", device("a", 1, 0, 0)))
         assert caught.value.problems[0].code == "BUS101"
+
+
+def test_one_refusal_does_not_split_a_block() -> None:
+    behaviour = Behaviour({1: registers(4)}, refuse_once=True)
+    with PtyInstrument(behaviour) as line, running(serial_bus(line.path, device("d", 1, 0, 0, 3))) as run:
+        wait_until(lambda: len(run.of(1)) >= 3, what="readings")
+    assert [reading.taken_ms for reading in run.of(0)] == [reading.taken_ms for reading in run.of(1)]
+    assert run.happenings == []
+
+
+def test_half_a_frame_of_a_lost_connection_is_forgotten() -> None:
+    with TcpInstrument(Behaviour({1: registers(4)})) as panel, running(tcp_bus(panel.port, device("d", 1, 0, 0))) as run:
+        wait_until(lambda: run.of(0), what="a reading")
+        panel.behaviour.cut_once = True
+        wait_until(lambda: panel.behaviour.connections == 2, what="a second connection")
+        before = len(run.of(0))
+        wait_until(lambda: len(run.of(0)) >= before + 20, what="readings")
+        figures = run.runner.figures()
+    assert (figures.retries, figures.timeouts) == (0, 0)
+    assert run.happenings == []
+
+
+def test_a_silent_device_is_asked_within_the_budget_alone() -> None:
+    with PtyInstrument(Behaviour({1: registers(1)})) as line:
+        bus = serial_bus(line.path, device("a", 1, 0, 0), device("b", 2, 1, 0), budget=0.02)
+        with running(bus) as run:
+            wait_until(lambda: run.told("device.silent"), what="silent")
+            before = sum(unit == 2 for unit, _ in line.behaviour.asked)
+            good = len(run.of(0))
+            wait_until(lambda: len(run.of(0)) >= good + 30, what="readings of a")
+            assert sum(unit == 2 for unit, _ in line.behaviour.asked) - before <= 3
+            assert run.runner.figures().devices[1].probe_interval_ms >= 5000

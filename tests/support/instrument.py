@@ -29,6 +29,10 @@ class Behaviour:
     echo: bool = False
     damage: bool = False
     close_after_each: bool = False
+    refuse_once: bool = False
+    """The next request is answered by exception 2."""
+    cut_once: bool = False
+    """The next reply over TCP breaks off in the middle and the connection ends."""
     asked: list[tuple[int, bytes]] = field(default_factory=list)
     connections: int = 0
 
@@ -38,6 +42,9 @@ class Behaviour:
         registers = self.units.get(unit)
         if registers is None or unit in self.silent:
             return None
+        if self.refuse_once:
+            self.refuse_once = False
+            return bytes((pdu[0] | 0x80, 2))
         if unit in self.busy:
             return bytes((pdu[0] | 0x80, 4))
 
@@ -139,6 +146,10 @@ class TcpInstrument(_Server):
                 continue
             for transaction, unit, pdu in tcp.feed(chunk):
                 reply = self.behaviour.reply(unit, pdu)
+                if reply is not None and self.behaviour.cut_once:
+                    self.behaviour.cut_once = False
+                    guest.sendall(tcp_frame(transaction, unit, reply)[:8])
+                    return
                 if reply is not None:
                     guest.sendall(tcp_frame(transaction, unit, reply))
             if self.behaviour.close_after_each:

@@ -85,6 +85,12 @@ def test_a_hole_is_never_touched() -> None:
     assert shape(plan(device((0, 2), (3, 2), holes=(("input", 2, 2),)), COST)) == [(0, 5)]
 
 
+@pytest.mark.parametrize("hole", [(0, 0), (1, 1), (0, 9)])
+def test_a_point_in_a_hole_is_a_problem(hole: tuple[int, int]) -> None:
+    with pytest.raises(ProblemError):
+        plan(device((0, 2), holes=(("holding", *hole),)), COST)
+
+
 def test_periods_and_tables_are_apart() -> None:
     a, b, c = device((0, 1), (1, 1), (2, 1)).points
     mixed = Device("d", 1, (a, replace(b, period_ms=5000), replace(c, table="input")))

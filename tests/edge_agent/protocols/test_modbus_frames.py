@@ -118,6 +118,16 @@ def test_crc_check_value() -> None:
     assert crc16(b"123456789") == bytes.fromhex("374B")
 
 
+def test_an_echo_whose_beginning_is_a_valid_reply_is_no_reply() -> None:
+    span = Span("holding", 0x02A0, 1)
+    request = rtu_frame(17, read_request(span))
+    assert crc16(request[:5]) == request[5:7]
+    window = RtuWindow(17, read_expected(span), request)
+    assert window.feed(request) is None
+    assert window.came == b""
+    assert window.feed(rtu_frame(17, b"\x03\x02\x12\x34")) == b"\x03\x02\x12\x34"
+
+
 def test_limits_are_refused() -> None:
     for span in (Span("holding", 0, 126), Span("coil", 0, 2001), Span("input", 0, 0), Span("holding", 65535, 2)):
         with pytest.raises(ValueError):  # noqa: PT011 - whichever library says it
