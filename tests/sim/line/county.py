@@ -112,9 +112,7 @@ class SimCollector:
             case intake.WakeAt():
                 self._wake += 1
                 wake = self._wake
-                self._later(
-                    action.ms - self._world.now_ms, lambda: self.feed(intake.Tick()) if wake == self._wake else None
-                )
+                self._later(action.ms - self._world.now_ms, lambda: self.feed(intake.Tick()) if wake == self._wake else None)
 
     def _later(self, delay_ms: int, call: Callable[[], None]) -> None:
         generation = self._generation

@@ -1,9 +1,9 @@
 """Pure. What must hold at each step and at rest. The oracles keep their own books and look into neither machine.
 
-At each step: no receipt beyond the durable log; no (epoch, lane, sequence) with two contents or two stamps. At rest: every reading is
-in the log exactly once, under its gateway and epoch, with its true time within the stated bound; what is missing is explained by a
-crash inside the durability window, a gap record, or a backup that was restored; `low` never rose over anything held without a receipt
-that no gap record tells of; and every batch in the log has its birth there.
+At each step: no receipt beyond the durable log; no (epoch, lane, sequence) with two contents or two stamps. At rest: every reading
+is in the log exactly once, under its gateway and epoch, with its true time within the stated bound; what is missing is explained by
+a crash inside the durability window, a gap record, or a backup that was restored; `low` never rose over anything held without a
+receipt that no gap record tells of; and every batch in the log has its birth there.
 """
 
 from __future__ import annotations
@@ -74,6 +74,7 @@ class Oracles:
         self._excused: set[int] = set()
         self._lanes: defaultdict[LaneName, LaneBook] = defaultdict(LaneBook)
         self._lost_births: set[tuple[str, str]] = set()
+        self._lost_gaps: list[tuple[str, m.Gap]] = []
 
     # --- the agent's side ---
 
@@ -154,6 +155,7 @@ class Oracles:
                 self._lost_births.add((key.gateway, _hash(record)))
             else:
                 self._excused.update(number for number, *_ in _contents(record))
+                self._lost_gaps += [(key.gateway, gap) for gap in _data(record).d.gaps]
 
     def receipted(self, log: SimLog, gateway: str, receipt: m.Receipt) -> None:
         """The collector says what is durable."""
@@ -182,7 +184,7 @@ class Oracles:
 
     def _read(self, log: SimLog) -> tuple[set[int], list[tuple[str, m.Gap]]]:
         seen: set[int] = set()
-        gaps: list[tuple[str, m.Gap]] = []
+        gaps = list(self._lost_gaps)
         births = {(r.key.gateway, _hash(r)) for r in log.records.values() if r.kind == "birth"} | self._lost_births
         for record in log.records.values():
             if record.kind == "birth":

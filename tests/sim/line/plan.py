@@ -49,7 +49,7 @@ class Plan:
 
 def plan(seed: int) -> Plan:
     """The plan of a seed."""
-    chance = random.Random(seed * 7919 + 1)  # noqa: S311 - repeatable on purpose
+    chance = random.Random(seed * 7919 + 1)
 
     def some(*values: float, off: float = 0.4) -> float:
         return 0.0 if chance.random() < off else chance.choice(values)
@@ -65,12 +65,13 @@ def plan(seed: int) -> Plan:
         receipt_hold_ms=chance.choice((0, 1000, 5000)),
         newest_first=chance.random() < 0.25,
     )
+    every_ms = chance.choice((5000, 20_000, 60_000, 60_000))
     slow_disk = chance.random() < 0.2
     return Plan(
         gateways=chance.choice((1, 1, 2, 3)),
-        faults_ms=chance.choice((1_800_000, 3_600_000, 7_200_000)),
+        faults_ms=chance.choice((1_800_000, 3_600_000, 7_200_000)) if every_ms < 60_000 else 14_400_000,
         settings=settings,
-        reading_every_ms=chance.choice((2000, 10_000, 30_000, 60_000)),
+        reading_every_ms=every_ms,
         event_chance=chance.choice((0.0, 0.05, 0.3)),
         unsafe_bytes=chance.choice((16 << 20, 16 << 20, 6000)),
         cached_bytes=chance.choice((2 << 20, 0)),

@@ -17,7 +17,7 @@ class SimFailure(AssertionError):
     """An oracle was violated. seed and time are in the text."""
 
 
-class Struck(Exception):  # noqa: N818 - a fault that is meant, not an error
+class Struck(Exception):
     """A fault aimed at a hazard point: the program that stands there dies at this very place."""
 
 
