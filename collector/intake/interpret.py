@@ -12,6 +12,8 @@ from edge_agent.contract import encoding
 from edge_agent.contract import message as m
 from edge_agent.contract.quality import Quality
 
+MAX_BIRTHS = 64
+"""Births kept of one gateway; the oldest learned goes first."""
 UNSURE_MS = 60_000
 """Stamps that may be off by more make a good reading uncertain (clock)."""
 
@@ -20,7 +22,7 @@ class Births:
     """Births by gateway and hash, and the series they name. One SeriesInfo per series and birth, shared by all batches."""
 
     def __init__(self) -> None:
-        self._series: dict[tuple[GatewayId, str], dict[int, SeriesInfo]] = {}
+        self._series: dict[GatewayId, dict[str, dict[int, SeriesInfo]]] = {}
         self.newest: dict[GatewayId, m.BirthBody] = {}
         self.unknown_series = 0
         """Columns whose index no birth names; they are left out."""
@@ -39,13 +41,16 @@ class Births:
 
     def series(self, gateway: GatewayId, birth: str) -> dict[int, SeriesInfo] | None:
         """Series by index, or None while the birth is unknown."""
-        return self._series.get((gateway, birth))
+        return self._series.get(gateway, {}).get(birth)
 
     def _learn(self, gateway: GatewayId, head: m.Birth) -> m.BirthBody:
         body = encoding.decode_birth_body(bytes(head.body))
         self.newest[gateway] = body
-        if (gateway, head.h) not in self._series:
-            self._series[(gateway, head.h)] = {s.i: _info(gateway, s) for s in body.series}
+        births = self._series.setdefault(gateway, {})
+        known = births.pop(head.h, None)
+        births[head.h] = {s.i: _info(gateway, s) for s in body.series} if known is None else known
+        if len(births) > MAX_BIRTHS:
+            del births[next(iter(births))]
         return body
 
 
