@@ -138,6 +138,7 @@ class Agent:
             self._lock_file = (folder / "lock").open("w", encoding="ascii")
             fcntl.flock(self._lock_file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
+            self._release()
             do = "stop the other one, or give this one its own --state-dir"
             raise ProblemError(Problem("RUN401", str(folder), "Another agent works in this state folder.", do)) from None
         except OSError as error:
@@ -147,6 +148,7 @@ class Agent:
             opened = self._file.open()
             return opened, self._file.new_epoch(secrets.token_hex(8))
         except OutboxFailed as failure:
+            self._release()
             do = "check that the card is not full, not read-only and not worn out (dmesg)"
             raise ProblemError(Problem("RUN403", str(self._file.path), f"The outbox cannot be written: {failure}.", do)) from None
 
@@ -267,10 +269,13 @@ class Agent:
         written = self._delivery.finish(3.0)
         self._link.stop(1.5)
         remove_status(self._folders.runtime)
-        if self._lock_file is not None:
-            self._lock_file.close()
+        self._release()
         if late or not written:
             say(
                 self._log, logging.ERROR, "agent.stop", f"not ended in time: {', '.join([*late, *([] if written else ['outbox'])])}"
             )
         say(self._log, logging.INFO, "agent.stop", self._text())
+
+    def _release(self) -> None:
+        if self._lock_file is not None:
+            self._lock_file.close()

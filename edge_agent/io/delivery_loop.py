@@ -147,9 +147,15 @@ class DeliveryLoop:
             case Fetch():
                 self._writer.order(action)
             case Publish():
-                if self._sender is not None:
-                    self._sender.publish(Kind.BIRTH if action.retained_birth else Kind.DATA, action.payload)
+                self._publish(action)
             case WakeAt():
                 self._wake_ms = action.mono_ms
             case Report():
                 say(self._log, logging.INFO, action.id, action.text)
+
+    def _publish(self, action: Publish) -> None:
+        if self._sender is None:
+            return
+        self._sender.publish(Kind.DATA, action.payload)
+        if action.retained_birth:
+            self._sender.publish(Kind.BIRTH, action.payload)
