@@ -10,7 +10,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from edge_agent.contract.encoding import MAX_TEXT, encode_body, run_lengths
+from edge_agent.contract.encoding import MAX_INTEGER, MAX_TEXT, encode_body, run_lengths
 from edge_agent.contract.message import NORMAL, Block, Body, Column, Event, Gap, Lane, Value
 from edge_agent.contract.quality import Quality
 from edge_agent.model.points import Delivery
@@ -131,9 +131,11 @@ def new_open_batches(settings: Delivery) -> tuple[OpenBatch, OpenBatch]:
 
 
 def sendable(value: Value, quality: Quality) -> tuple[Value, Quality]:
-    """The value as it can cross the wire: NaN and infinities are no values; texts are cut and hold no lone surrogates."""
+    """The value as it can cross the wire: NaN and infinities are no values, huge integers lose digits, texts are cut."""
     if isinstance(value, float) and not math.isfinite(value):
         return None, quality if quality.is_bad else Quality.BAD_SENSOR
+    if isinstance(value, int) and abs(value) > MAX_INTEGER:
+        return float(value), quality
     if isinstance(value, str):
         clean = text(value)
         return (value if clean == value else clean), quality

@@ -33,9 +33,8 @@ def main() -> int:
             kills + outcome.kills,
         )
     cpu_s = time.process_time() - began_s
-    print(
-        f"{len(seeds)} seeds, {hours:.0f} gateway-hours, {readings} readings ({must} past their window), {kills} faults, {broken} broken"
-    )
+    print(f"{len(seeds)} seeds, {hours:.0f} gateway-hours, {kills} faults, {broken} broken")
+    print(f"{readings} readings, {must} of them past their window")
     print(f"{hours / (cpu_s / 3600):,.0f} gateway-hours per CPU-hour")
     return 1 if broken else 0
 
