@@ -93,8 +93,8 @@ class RtuWindow:
     """Looks for the acceptable reply in the bytes that come after one request, however they are cut.
 
     Byte after byte, a frame is taken at the moment at which it is whole, so that chunks make no difference. Bytes equal to the
-    request are an adapter's echo and void with everything before them. A reply that equals the beginning of its request (one word
-    at 512 of the possible requests) cannot be told from an echo that has begun, and is not taken.
+    request are an adapter's echo and void with everything before them. A reply that equals the beginning of its request (one value
+    at a few hundred of the possible requests) cannot be told from an echo that has begun, and is not taken.
     """
 
     def __init__(self, unit: int, expected: Expected, request: bytes) -> None:
