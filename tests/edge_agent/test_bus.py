@@ -146,7 +146,7 @@ def test_readings_over_tcp(framing: Framing, close_after_each: bool) -> None:
         TcpInstrument(behaviour, framing=framing) as panel,
         running(tcp_bus(panel.port, device("d", 1, 0, 0), framing=framing)) as run,
     ):
-        wait_until(lambda: len(run.of(0)) >= 20, what="readings")
+        wait_until(lambda: len(run.of(0)) >= 8, what="readings")
         happenings = list(run.happenings)
     assert {reading.value for reading in run.of(0)} == {225.7}
     assert happenings == []
@@ -241,7 +241,7 @@ def test_half_a_frame_of_a_lost_connection_is_forgotten() -> None:
         panel.behaviour.cut_once = True
         wait_until(lambda: panel.behaviour.connections == 2, what="a second connection")
         before = len(run.of(0))
-        wait_until(lambda: len(run.of(0)) >= before + 20, what="readings")
+        wait_until(lambda: len(run.of(0)) >= before + 8, what="readings")
         figures = run.runner.figures()
     assert (figures.retries, figures.timeouts) == (0, 0)
     assert run.happenings == []
@@ -254,6 +254,6 @@ def test_a_silent_device_is_asked_within_the_budget_alone() -> None:
             wait_until(lambda: run.told("device.silent"), what="silent")
             before = sum(unit == 2 for unit, _ in line.behaviour.asked)
             good = len(run.of(0))
-            wait_until(lambda: len(run.of(0)) >= good + 30, what="readings of a")
+            wait_until(lambda: len(run.of(0)) >= good + 16, what="readings of a")
             assert sum(unit == 2 for unit, _ in line.behaviour.asked) - before <= 3
             assert run.runner.figures().devices[1].probe_interval_ms >= 5000
