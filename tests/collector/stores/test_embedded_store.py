@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import signal
 import sqlite3
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -213,4 +216,30 @@ def test_a_medium_that_refuses_is_told_and_what_was_there_stays(tmp_path: Path) 
     store._writer.execute("PRAGMA max_page_count = 1000000")
     store.write([batch(2, list(range(20_000)), list(noise), other)], 2)
     assert store.count(other.key, T0, T0 + 20_000) == 20_000
+    store.close()
+
+
+_WRITER = """
+import sys
+from pathlib import Path
+from collector.stores.embedded import EmbeddedStore
+from tests.support.line import batch
+store = EmbeddedStore(Path(sys.argv[1]))
+for seq in range(1, 100_000):
+    store.write([batch(seq, [1000 * seq], [float(seq)])], seq)
+    print(seq, flush=True)
+"""
+
+
+def test_data_and_cursor_survive_kill_9_together(tmp_path: Path) -> None:
+    writer = subprocess.Popen([sys.executable, "-c", _WRITER, str(tmp_path / "store.db")], stdout=subprocess.PIPE, text=True)
+    assert writer.stdout is not None
+    told = [int(writer.stdout.readline()) for _ in range(30)][-1]
+    writer.send_signal(signal.SIGKILL)
+    told = max([told, *(int(line) for line in writer.stdout.read().split("\n")[:-1])])
+    writer.stdout.close()
+    writer.wait(10)
+    store = EmbeddedStore(tmp_path / "store.db")
+    assert store.cursor() >= told
+    assert [value for _, value, _ in rows(store, 0, 1 << 60)] == [float(seq) for seq in range(1, store.cursor() + 1)]
     store.close()
