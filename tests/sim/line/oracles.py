@@ -215,7 +215,7 @@ class Oracles:
         told: set[int] = set()
         unseen: defaultdict[tuple[str, str], int] = defaultdict(int)
         events: set[tuple[str, str]] = set()
-        for gateway, gap in gaps:
+        for gateway, gap in set(gaps):  # one that was dropped with its batch is told again
             contents = self._lanes[gateway, gap.e, gap.l].contents
             known = [seq for seq in range(gap.a, gap.z + 1) if seq in contents]
             told.update(n for seq in known for n in _numbers(contents[seq][1]))

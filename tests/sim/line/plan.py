@@ -54,14 +54,14 @@ def plan(seed: int) -> Plan:
     def some(*values: float, off: float = 0.4) -> float:
         return 0.0 if chance.random() < off else chance.choice(values)
 
-    tight = chance.random() < 0.15
+    is_tight = chance.random() < 0.1
     settings = Delivery(
         batch_ms=chance.choice((2000, 5000, 30_000)),
         batch_readings=chance.choice((3, 20, 1000)),
         window_ms=chance.choice((2000, 10_000, 10_000)),
         in_flight=chance.choice((1, 4, 32)),
         resend_ms=chance.choice((2000, 10_000)),
-        max_bytes=20_000 if tight else 256 << 20,
+        max_bytes=20_000 if is_tight else 256 << 20,
         receipt_hold_ms=chance.choice((0, 1000, 5000)),
         newest_first=chance.random() < 0.25,
     )
@@ -69,7 +69,7 @@ def plan(seed: int) -> Plan:
     slow_disk = chance.random() < 0.2
     return Plan(
         gateways=chance.choice((1, 1, 2, 3)),
-        faults_ms=chance.choice((1_800_000, 3_600_000, 7_200_000)) if every_ms < 60_000 else 14_400_000,
+        faults_ms=chance.choice((1_800_000, 3_600_000)) if every_ms < 60_000 else 7_200_000,
         settings=settings,
         reading_every_ms=every_ms,
         event_chance=chance.choice((0.0, 0.05, 0.3)),

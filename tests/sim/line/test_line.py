@@ -41,4 +41,4 @@ def test_planted_bugs_are_caught(name: str) -> None:
 
 
 def test_a_seed_gives_the_same_run_again() -> None:
-    assert run(7) == run(7)
+    assert run(2) == run(2)
