@@ -65,8 +65,12 @@ class LinkSuite:
             wait_until(lambda: ("status", True) in watcher.seen)
             session = link._session
             assert session is not None
+            link._stopping.set()  # so that it does not come back and say online
             session.abort()
             wait_until(lambda: any(m["state"] == "offline" for m in watcher.of("status")), what="last will")
+        with Watcher(broker) as late:
+            wait_until(lambda: ("status", True) in late.seen, what="retained last will")
+            assert late.last("status")["state"] == "offline"
 
     def test_messages_of_every_kind_arrive_and_come(self, broker: Any, link: Publisher, heard: Heard) -> None:
         wait_until(lambda: heard.of(LinkUp))
