@@ -69,7 +69,7 @@ def test_events_and_gaps_come_with_their_times() -> None:
     gap = m.Gap(EPOCH, "n", 4, 5, 20, "age")
     found = interpreted(m.Body([], [m.Event(1500, "device.silent", True, "meter", "timeout", {"n": 3})], [gap]))
     (event,) = found.events
-    assert (event.at_ms, event.kind, event.on, event.subject) == (T0 + 1500, "device.silent", True, "meter")
+    assert (event.time_ms, event.kind, event.on, event.subject) == (T0 + 1500, "device.silent", True, "meter")
     assert found.gaps == (gap,)
 
 
