@@ -11,7 +11,7 @@ from typing import Any
 from edge_agent.contract.encoding import encode
 from edge_agent.contract.message import VERSION, Command, Receipt, Reply, TimeTell
 from edge_agent.contract.topics import Kind
-from edge_agent.delivery.machine import Connected, Disconnected, ReceiptCame
+from edge_agent.delivery.machine import Connected, Disconnected, ReceiptCame, SendBirth
 from edge_agent.io.delivery_loop import DeliveryLoop
 from edge_agent.io.logs import logger, say, say_problem
 from edge_agent.io.mqtt import LinkDown, LinkEvent, LinkTrouble, LinkUp, Publisher
@@ -68,7 +68,7 @@ class LinkDesk:
         if command.name == "ping":
             return Reply(VERSION, command.id, ok=True)
         if command.name == "birth":
-            self._delivery.must(Connected())  # says the newest birth again, as after a reconnect
+            self._delivery.must(SendBirth())
             return Reply(VERSION, command.id, ok=True)
         if command.name == "status":
             return Reply(VERSION, command.id, ok=True, result=_flat(self._status()))

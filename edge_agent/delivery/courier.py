@@ -108,14 +108,15 @@ class Courier:
                 self._close(batch)
             self.holding.be_born(self._now_ms, event.birth)
 
-    def _send_birth(self, _: ev.SendBirth) -> None:
+    def _send_birth(self, _: ev.SendBirth | ev.Connected) -> None:
         newest = self.holding.outbox.newest_birth
         if newest is not None:
             self.holding.revive(newest)
 
-    def _connect(self, _: ev.Connected) -> None:
+    def _connect(self, event: ev.Connected) -> None:
         self._connected = True
         self.holding.window.restart()
+        self._send_birth(event)  # the broker may have lost the retained copy
 
     def _disconnect(self, _: ev.Disconnected) -> None:
         self._connected = False
