@@ -51,5 +51,5 @@ def _port_now(loaded: Loaded) -> int:
     status = read_status(loaded.state)
     if status is None:
         do = "start it: `collector run`, or name the broker with --broker."
-        raise ProblemError(Problem("TRY401", str(loaded.state), "No collector runs on this state directory.", do))
+        raise ProblemError(Problem("TRY411", str(loaded.state), "No collector runs on this state directory.", do))
     return status.broker_port

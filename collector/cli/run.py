@@ -38,7 +38,7 @@ def status_command(config: ConfigFile = None, as_json: AsJson = False) -> None:
     status = read_status(loaded.state)
     if status is None or time.time_ns() // 1_000_000 - status.at_ms > STALE_MS:
         raise ProblemError(
-            Problem("TRY401", str(loaded.state), "No collector runs on this state directory.", "start it: `collector run`.")
+            Problem("TRY411", str(loaded.state), "No collector runs on this state directory.", "start it: `collector run`.")
         )
     if as_json:
         import msgspec

@@ -17,7 +17,7 @@ from edge_agent.common.problem import Problem, ProblemError
 
 _log = logging.getLogger(__name__)
 _BACKOFF_S = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
-_PATIENCE_S = 15.0
+_PATIENCE_S = 10.0
 """How long a child may take until it listens."""
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
@@ -84,10 +84,13 @@ class BrokerProcess:
         return self._problem
 
     def start(self, timeout_s: float = _PATIENCE_S) -> None:
-        """Starts the child and waits until it listens. Raises ProblemError (BRK802) if it does not come up."""
+        """Starts the child and waits until it listens. Raises ProblemError (BRK802) if it does not come up in time.
+
+        It is tried again until then: right after a kill the child of the collector before may still hold the address.
+        """
         self._thread.start()
         with self._changed:
-            self._changed.wait_for(lambda: self._ready or self._problem is not None, timeout_s)
+            self._changed.wait_for(lambda: self._ready, timeout_s)
             ready, problem = self._ready, self._problem
         if not ready:
             self.stop()

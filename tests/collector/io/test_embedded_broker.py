@@ -164,7 +164,7 @@ def test_the_broker_ends_with_its_parent() -> None:
 
 def test_a_taken_address_is_a_problem() -> None:
     with running(BrokerPlan("root", port=0)) as broker, pytest.raises(ProblemError) as caught:
-        BrokerProcess(BrokerPlan("root", port=broker.port)).start()
+        BrokerProcess(BrokerPlan("root", port=broker.port)).start(1.5)
     assert caught.value.problems[0].code == "BRK802"
 
 
