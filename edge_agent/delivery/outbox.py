@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
+from functools import lru_cache
 from typing import Literal
 
 from edge_agent.contract.encoding import parse_epoch
@@ -76,7 +77,13 @@ def held_from(stored: Stored) -> Held:
 
 def age_order(key: Key) -> tuple[int, int]:
     """Orders the messages of a lane by age: start counter of the epoch, then sequence."""
-    return parse_epoch(key.epoch)[0], key.seq
+    return start_counter(key.epoch), key.seq
+
+
+@lru_cache(maxsize=256)
+def start_counter(epoch: str) -> int:
+    """The start counter of an epoch; asked for with every message, so the last answers are kept."""
+    return parse_epoch(epoch)[0]
 
 
 class LaneHeld:
@@ -100,6 +107,13 @@ class LaneHeld:
         while self._low <= self.top and self._low not in self.of_seq:
             self._low += 1
         return self._low
+
+    def each(self) -> Iterator[Held]:
+        """In order of sequence, looked up one by one: what goes meanwhile is passed over, and who stops early pays for no more."""
+        for seq in range(self.low(), self.top + 1):
+            held = self.of_seq.get(seq)
+            if held is not None:
+                yield held
 
     def lowest(self, count: int) -> list[Key]:
         """The first messages held."""
@@ -196,9 +210,9 @@ class Outbox:
 
     def oldest_first(self) -> Iterator[Held]:
         """Every message without receipt, oldest epoch first, within an epoch by the time it was made."""
-        epochs = sorted({epoch for epoch, _ in self.lanes}, key=lambda epoch: parse_epoch(epoch)[0])
+        epochs = sorted({epoch for epoch, _ in self.lanes}, key=start_counter)
         for epoch in epochs:
-            heads = [iter(list(lane.of_seq.values())) for (e, _), lane in self.lanes.items() if e == epoch]
+            heads = [lane.each() for (e, _), lane in self.lanes.items() if e == epoch]
             yield from _merged(heads)
 
     def _count(self, held: Held, sign: int) -> None:
