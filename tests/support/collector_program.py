@@ -15,13 +15,13 @@ from tests.support.ports import free_port, wait_until
 class CollectorProgram:
     """Starts, kills, starts again; the broker keeps its port."""
 
-    def __init__(self, folder: Path, county: str = "", more: str = "") -> None:
+    def __init__(self, folder: Path, county: str = "", more: str = "", mqtt: str = "") -> None:
+        """mqtt: the configuration of a broker that runs already; without it the embedded one."""
         self.state = folder / "state"
         self.broker_port, self.page_port = free_port(), free_port()
         self._config = folder / "collector.yaml"
-        self._config.write_text(
-            f"state_directory: state\nmqtt: {{embedded: {{port: {self.broker_port}}}}}\nweb: {{port: {self.page_port}}}\n{more}"
-        )
+        mqtt = mqtt or f"{{embedded: {{port: {self.broker_port}}}}}"
+        self._config.write_text(f"state_directory: state\nmqtt: {mqtt}\nweb: {{port: {self.page_port}}}\n{more}")
         (folder / "county.yaml").write_text(county)
         self._output = folder / "collector.log"
         self._process: subprocess.Popen[bytes] | None = None
