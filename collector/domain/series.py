@@ -22,6 +22,8 @@ class SeriesInfo:
     name: Text | None = None
     limits: Limits | None = None
     texts: Mapping[str, Text] = field(default_factory=dict)
+    device_name: Text | None = None
+    """What people call its device."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -48,17 +48,21 @@ class Births:
         self.newest[gateway] = body
         births = self._series.setdefault(gateway, {})
         known = births.pop(head.h, None)
-        births[head.h] = {s.i: _info(gateway, s) for s in body.series} if known is None else known
+        births[head.h] = _infos(gateway, body) if known is None else known
         if len(births) > MAX_BIRTHS:
             del births[next(iter(births))]
         return body
 
 
-def _info(gateway: GatewayId, series: m.Series) -> SeriesInfo:
+def _infos(gateway: GatewayId, body: m.BirthBody) -> dict[int, SeriesInfo]:
+    names = {device.id: device.name for device in body.devices}
+    return {s.i: _info(gateway, s, names.get(s.device)) for s in body.series}
+
+
+def _info(gateway: GatewayId, series: m.Series, device_name: m.Text | None) -> SeriesInfo:
     key = SeriesKey(gateway.site, gateway.gateway, series.device, series.point)
-    return SeriesInfo(
-        key, series.unit, series.role, series.kind, series.period_ms, series.decimals, series.name, series.limits, series.texts
-    )
+    s = series
+    return SeriesInfo(key, s.unit, s.role, s.kind, s.period_ms, s.decimals, s.name, s.limits, s.texts, device_name)
 
 
 def interpret(record: Record, births: Births) -> Interpreted | None:

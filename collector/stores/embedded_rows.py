@@ -28,6 +28,7 @@ class Attributes(msgspec.Struct, frozen=True, omit_defaults=True):
     name: Text | None = None
     limits: Limits | None = None
     texts: dict[str, Text] = {}
+    device_name: Text | None = None
 
 
 class _Column(msgspec.Struct, frozen=True, array_like=True):
@@ -110,11 +111,12 @@ def unpack_hour(packed: bytes, start_ms: int) -> tuple[list[Sample], list[Minute
 
 def pack_attributes(info: SeriesInfo) -> bytes:
     """The attributes of a series."""
-    texts = dict(info.texts)
-    return pack_value(Attributes(info.unit, info.role, info.kind, info.period_ms, info.decimals, info.name, info.limits, texts))
+    i = info
+    made = Attributes(i.unit, i.role, i.kind, i.period_ms, i.decimals, i.name, i.limits, dict(i.texts), i.device_name)
+    return pack_value(made)
 
 
 def unpack_attributes(key: SeriesKey, packed: bytes) -> SeriesInfo:
     """The series with these attributes."""
     a = _attributes.decode(packed)
-    return SeriesInfo(key, a.unit, a.role, a.kind, a.period_ms, a.decimals, a.name, a.limits, a.texts)
+    return SeriesInfo(key, a.unit, a.role, a.kind, a.period_ms, a.decimals, a.name, a.limits, a.texts, a.device_name)

@@ -54,6 +54,8 @@ class DeviceGroup:
 
     gateway: str
     device: str
+    name: Text | None
+    """What people call the device."""
     rows: tuple[PointRow, ...]
 
 
@@ -94,7 +96,7 @@ def device_groups(series: Iterable[SeriesInfo], latest: Mapping[SeriesKey, Sampl
     for info in series:
         sample = latest.get(info.key)
         groups[info.key.gateway, info.key.device].append(PointRow(info, sample, is_old(info, sample, now_ms)))
-    return [DeviceGroup(*key, rows=tuple(rows)) for key, rows in sorted(groups.items())]
+    return [DeviceGroup(*key, rows[0].info.device_name, tuple(rows)) for key, rows in sorted(groups.items())]
 
 
 def is_old(info: SeriesInfo, sample: Sample | None, now_ms: int) -> bool:

@@ -234,7 +234,8 @@ def _evidence(parts: WebParts, request: Request, warning: Warning) -> list[Evide
         if info is None or key is None:
             lines.append(Evidence(path, showed, ""))
             continue
-        name = f"{key.device} · {series_name(info, language)}"
+        device = pick(info.device_name, language) if info.device_name else key.device
+        name = f"{device} · {series_name(info, language)}"
         end = max(warning.over_ms or parts.clock.utc_ms(), warning.began_ms) + 30 * MINUTE_MS
         hours = next((choice for choice in HOURS if (end - warning.began_ms) * 2 <= choice * HOUR_MS), HOURS[-1])
         end = min(end, warning.began_ms + hours * HOUR_MS - 30 * MINUTE_MS)

@@ -73,11 +73,6 @@ def series_name(info: SeriesInfo, language: Language) -> str:
     return pick(Text(zh=role.zh, en=role.en[:1].upper() + role.en[1:]), language) if role else info.key.point
 
 
-def device_text(device: str, language: Language) -> str:
-    """A device id as a heading: `pump-1` stays as it is, it stands on the door of the cabinet as well."""
-    return device or say(language, "site.gateway-itself")
-
-
 def series_path(key: SeriesKey) -> str:
     """The page of a series; ids need no escaping."""
     return f"/sites/{key.site}/{key.gateway}/{key.device}/{key.point}"

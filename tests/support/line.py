@@ -10,10 +10,19 @@ from collector.intake.records import BatchKey, Record
 from collector.seams import StoreBatch
 from edge_agent.contract import encoding
 from edge_agent.contract import message as m
+from edge_agent.contract.message import Text
 
 EPOCH = "1-0123456789abcdef"
 T0 = 1_790_000_000_000
-FLOW = SeriesInfo(SeriesKey("shiquan", "gw-1", "panel", "outlet-flow"), "m3/h", "outlet.flow", "number", 1000, 2)
+FLOW = SeriesInfo(
+    SeriesKey("shiquan", "gw-1", "panel", "outlet-flow"),
+    "m3/h",
+    "outlet.flow",
+    "number",
+    1000,
+    2,
+    device_name=Text("仪表盘", "panel"),
+)
 STATE = SeriesInfo(SeriesKey("shiquan", "gw-1", "drive", "running"), "", "pump.running", "bool")
 
 
