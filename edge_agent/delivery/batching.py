@@ -18,6 +18,7 @@ from edge_agent.model.reading import Happening, Reading
 
 URGENT_WAIT_MS = 200
 GAP_WAIT_MS = 60_000
+DROPPED = "outbox.dropped"
 MAX_BATCH_BYTES = 256 << 10
 """A batch closes when its body may have become as long: far below what a message may hold (encoding.MAX_UNPACKED)."""
 _READING_BYTES = 40
@@ -93,13 +94,15 @@ class OpenBatch:
         self._bytes += 100 + _TEXT_BYTES * sum(map(len, texts)) + _READING_BYTES * len(event.about)
 
     def add_gap(self, now_ms: int, gap: Gap) -> None:
-        """A gap record; one that continues the last one is joined to it."""
+        """A gap record; one that continues another is joined to it."""
         self._begin(now_ms, GAP_WAIT_MS)
-        if self._gaps and (joined := join_gaps(self._gaps[-1], gap)) is not None:
-            self._gaps[-1] = joined
-        else:
-            self._gaps.append(gap)
-            self._bytes += 200
+        for at, known in enumerate(self._gaps):
+            joined = join_gaps(known, gap) or join_gaps(gap, known)
+            if joined is not None:
+                self._gaps[at] = joined
+                return
+        self._gaps.append(gap)
+        self._bytes += 200
 
     def close(self) -> Closed | None:
         """The batch, encoded; None if there is none. The lane is empty afterwards."""
@@ -180,7 +183,7 @@ def _event(happening: Happening, base_ms: int) -> Event:
 
 def _dropped(gaps: Sequence[Gap], t: int) -> Event:
     batches, readings = sum(g.z - g.a + 1 for g in gaps), sum(g.readings for g in gaps)
-    return Event(t, "outbox.dropped", reason=gaps[0].why, about={"batches": batches, "readings": readings})
+    return Event(t, DROPPED, reason=gaps[0].why, about={"batches": batches, "readings": readings})
 
 
 def join_gaps(first: Gap, second: Gap) -> Gap | None:

@@ -5,12 +5,12 @@ It keeps outbox, send window and the file's schedule in step with each other; th
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from edge_agent.contract.encoding import decode_body, encode_birth_body
 from edge_agent.contract.message import NORMAL, URGENT, BirthBody, Gap, Lane
-from edge_agent.delivery.batching import Closed, OpenBatch
+from edge_agent.delivery.batching import DROPPED, Closed, OpenBatch
 from edge_agent.delivery.durability import Durability
 from edge_agent.delivery.machine import Anchor, ClockSet, Key, Start
 from edge_agent.delivery.outbox import Held, OnDisk, Outbox, held_from
@@ -19,6 +19,8 @@ from edge_agent.delivery.window import SendWindow
 from edge_agent.model.points import Delivery
 
 AGE_CHECK_MS = 60_000
+FOLD_ABOVE = 8
+"""Messages that tell of gaps; more are folded when room is short."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,8 +125,8 @@ class Holding:
         waiting += [birth for birth in self.outbox.kept_births.values() if birth.t0 is None]
         earlier: dict[str, Offset] = {}
         if any(held.boot != self._boot for held in waiting):
-            began_ms = self._started_ms + now.offset_ms + now.bound_ms
-            earlier = offsets_of_earlier_boots(self.outbox.oldest_first(), self._boot, began_ms)
+            began_ms = self._started_ms + now.offset_ms
+            earlier = offsets_of_earlier_boots(self.outbox.oldest_first(), self._boot, began_ms, now.bound_ms)
         for held in waiting:
             offset = earlier.get(held.boot, now)
             self._stamper.stamp(held, offset)
@@ -141,29 +143,21 @@ class Holding:
                 self._offer(held)
 
     def drop(self, now_ms: int, held: Held, why: str) -> None:
-        """Gives a message up; a gap record tells of it, and of what it told of itself, before the file forgets it."""
-        self._release(held)
-        self.dropped += held.readings
+        """Gives a message up; a gap record tells of it before the file forgets it."""
         key = held.key
-        told = decode_body(held.body).gaps if held.gaps and held.body is not None else []
-        own = Gap(key.epoch, key.lane, key.seq, key.seq, held.readings, why, held.t0, held.t0)
-        for gap in (*told, own):
-            if self._urgent.is_full and (closed := self._urgent.close()) is not None:
-                self.hold(closed)
-            self._urgent.add_gap(now_ms, gap)
-        self.durability.forget(held)
-        self._forget_births()
+        self.dropped += held.readings
+        self._replace_by_gaps(now_ms, held, [Gap(key.epoch, key.lane, key.seq, key.seq, held.readings, why, held.t0, held.t0)])
 
     def keep_bounds(self, now_ms: int) -> None:
-        """Drops the oldest while a bound is passed; never births, nor for want of room gap records that are on disk alone."""
+        """Drops the oldest while a bound is passed: births never, what tells of gaps only for its age."""
         outbox, most, unsafe = self.outbox, self._settings.max_bytes, self._memory.unsafe_bytes
         if outbox.depth_bytes > most or outbox.memory_only_bytes > unsafe:
+            self._fold_gaps(now_ms)
             for held in outbox.oldest_first():
                 is_over = outbox.depth_bytes > most
                 if not is_over and outbox.memory_only_bytes <= unsafe:
                     break
-                is_spare = held.kind == "data" and not (held.gaps and held.body is None)
-                if is_spare and (is_over or held.on_disk is not OnDisk.YES):
+                if held.kind == "data" and not held.gaps and (is_over or held.on_disk is not OnDisk.YES):
                     self.drop(now_ms, held, "overflow")
         if now_ms >= self.age_check_ms:
             self.age_check_ms = now_ms + AGE_CHECK_MS
@@ -189,6 +183,24 @@ class Holding:
     def unstamped(self) -> int:
         """Messages that wait for the clock."""
         return 0 if self._stamper.offset is not None else sum(held.t0 is None for held in self.outbox.oldest_first())
+
+    def _replace_by_gaps(self, now_ms: int, held: Held, gaps: Iterable[Gap]) -> None:
+        self._release(held)
+        for gap in gaps:
+            if self._urgent.is_full and (closed := self._urgent.close()) is not None:
+                self.hold(closed)
+            self._urgent.add_gap(now_ms, gap)
+        self.durability.forget(held)
+        self._forget_births()
+
+    def _fold_gaps(self, now_ms: int) -> None:
+        """Many messages that tell of gaps alone become one, so that they do not take the room of readings."""
+        telling = [held for held in self.outbox.oldest_first() if held.gaps and not held.readings]
+        if len(telling) > FOLD_ABOVE:
+            for held in telling:
+                body = decode_body(held.body) if held.body is not None else None
+                if body is not None and all(event.kind == DROPPED for event in body.events):
+                    self._replace_by_gaps(now_ms, held, body.gaps)
 
     def last_seq(self, lane: Lane) -> int:
         """The newest sequence given in a lane of this run."""

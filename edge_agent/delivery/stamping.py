@@ -69,8 +69,8 @@ class _Boot:
     offset: Offset | None = None
 
 
-def offsets_of_earlier_boots(held: Iterable[Held], boot: str, start_utc_ms: int) -> dict[str, Offset]:
-    """An offset for each boot other than `boot` of which anything is held. start_utc_ms: this run began then at the latest."""
+def offsets_of_earlier_boots(held: Iterable[Held], boot: str, start_utc_ms: int, start_bound_ms: int = 0) -> dict[str, Offset]:
+    """An offset for each boot other than `boot` of which anything is held. start_utc_ms: when this run began, within its bound."""
     boots = _boots(held, boot)
     at = 0
     while at < len(boots):
@@ -82,8 +82,11 @@ def offsets_of_earlier_boots(held: Iterable[Held], boot: str, start_utc_ms: int)
             end += 1
         before, after = boots[at - 1] if at else None, boots[end] if end < len(boots) else None
         low = before.last_ms + before.offset.offset_ms - before.offset.bound_ms if before and before.offset else None
-        high = after.first_ms + after.offset.offset_ms + after.offset.bound_ms if after and after.offset else start_utc_ms
-        _place(boots[at:end], low, high)
+        if after and after.offset:
+            likely, bound = after.first_ms + after.offset.offset_ms, after.offset.bound_ms
+        else:
+            likely, bound = start_utc_ms, start_bound_ms
+        _place(boots[at:end], low, likely, bound)
         at = end
     return {each.boot: each.offset for each in boots if each.offset is not None}
 
@@ -100,12 +103,12 @@ def _boots(held: Iterable[Held], own: str) -> list[_Boot]:
     return list(boots.values())
 
 
-def _place(boots: Sequence[_Boot], low: int | None, high: int) -> None:
-    """Spreads boots that nobody stamped evenly over the time they can have run in."""
+def _place(boots: Sequence[_Boot], low: int | None, end_ms: int, end_bound_ms: int) -> None:
+    """Spreads boots that nobody stamped evenly over the time they can have run in; just before its end if the begin is unknown."""
     runs_ms = [boot.last_ms - boot.first_ms for boot in boots]
-    earliest = high - sum(runs_ms) if low is None else low
-    slack = high - earliest - sum(runs_ms)
-    begun_ms = earliest
+    high = end_ms + end_bound_ms
+    begun_ms = end_ms - sum(runs_ms) if low is None else low
+    slack = 0 if low is None else high - low - sum(runs_ms)
     for number, (boot, run_ms) in enumerate(zip(boots, runs_ms, strict=True), start=1):
         shift = max(slack, 0) * number // (len(boots) + 1)
         bound = max(shift, slack - shift) if slack >= 0 else -slack
