@@ -107,7 +107,7 @@ class SimAgent:
         self.is_running = True
         self._life += 1
         self.courier = self._new_courier(self._settings)
-        self._ledger.watch(self.courier)
+        self._ledger.watch(self.courier, self._log)
         self._wake_ms = -1
         epoch = self.file.new_epoch(f"{self._world.chance.getrandbits(64):016x}")
         stored = [held if self._world.happens(0.5) else _without_body(held) for held in self.file.stored.values()]
@@ -199,13 +199,7 @@ class SimAgent:
         if not self.is_running:
             return
         if kind is Kind.RECEIPT:
-            receipt = decode_receipt(payload)
-            outbox = self.courier.holding.outbox
-            dropped = self.courier.holding.dropped
-            before = {ev.Key(e, lane, seq) for (e, lane), held in outbox.lanes.items() for seq in held.of_seq}
-            self._tell(ev.ReceiptCame(receipt))
-            if self.courier.holding.dropped == dropped:
-                self._ledger.released(before, self.courier, self._log())
+            self._tell(ev.ReceiptCame(decode_receipt(payload)))
         elif kind is Kind.CMD and decode_command(payload).name == "birth":
             self._tell(ev.SendBirth())
 

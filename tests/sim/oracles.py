@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from collector.intake.records import BatchKey
@@ -10,6 +11,7 @@ from edge_agent.contract.encoding import decode_body, decode_sequenced, times_ms
 from edge_agent.delivery.batching import Closed
 from edge_agent.delivery.courier import Courier
 from edge_agent.delivery.machine import Key
+from edge_agent.delivery.outbox import Held
 
 
 class Broken(AssertionError):
@@ -40,16 +42,22 @@ class Ledger:
     checked: dict[tuple[str, str], int] = field(default_factory=dict)
     publishes: int = 0
 
-    def watch(self, courier: Courier) -> None:
-        """Notes what each batch contains that the courier closes from now on."""
-        holding, hold = courier.holding, courier.holding.hold
+    def watch(self, courier: Courier, log: Callable[[], set[tuple[str, str, int]]]) -> None:
+        """Notes what each batch contains that the courier closes from now on, and whether what it lets go is in the log."""
+        holding, hold, confirm = courier.holding, courier.holding.hold, courier.holding.confirm
 
         def noting(closed: Closed) -> None:
             hold(closed)
             key = Key(holding.epoch, closed.lane, holding.last_seq(closed.lane))
             self.contents[key] = values_of(decode_body(closed.body))
 
+        def checking(held: Held) -> None:
+            if tuple(held.key) not in log():
+                raise Broken(f"{held.key} was let go before it was durable")
+            confirm(held)
+
         holding.hold = noting  # type: ignore[method-assign]
+        holding.confirm = checking  # type: ignore[method-assign]
 
     def published(self, payload: bytes) -> None:
         """A sequence stands for one content and one stamp, for ever."""
@@ -73,12 +81,6 @@ class Ledger:
                     if (lane.e, lane.l, seq) not in log and seq >= self.low.get(at, 1):
                         raise Broken(f"receipt for {lane.e} {lane.l} {seq}, which is not durable")
             self.checked[at] = max(self.checked.get(at, 1), lane.upto + 1)
-
-    def released(self, before: set[Key], courier: Courier, log: set[tuple[str, str, int]]) -> None:
-        """What a receipt released is durable."""
-        for key in before:
-            if courier.holding.outbox.get(key) is None and tuple(key) not in log:
-                raise Broken(f"{key} was let go before it was durable")
 
     def at_rest(self, log: dict[BatchKey, bytes], held: int) -> None:
         """Every reading past its window is in the log exactly once with the right stamp, or a gap record speaks of it."""
