@@ -1,9 +1,9 @@
 """Pure. What must hold at each step and at rest. The oracles keep their own books and look into neither machine.
 
-At each step: no receipt beyond the durable log; no (epoch, lane, sequence) with two contents or two stamps. At rest: every reading
-is in the log exactly once, under its gateway and epoch, with its true time within the stated bound; what is missing is explained by
-a crash inside the durability window, a gap record, or a backup that was restored; `low` never rose over anything held without a
-receipt that no gap record tells of; and every batch in the log has its birth there.
+At each step: no receipt beyond the durable log; no (epoch, lane, sequence) with two contents or two stamps, no readings under two
+sequences. At rest: every reading is in the log exactly once, under its gateway and epoch, with its true time within the stated
+bound; what is missing is explained by a crash inside the durability window, a gap record, or a backup that was restored; `low`
+never rose over anything held without a receipt that no gap record tells of; and every batch in the log has its birth there.
 """
 
 from __future__ import annotations
@@ -48,6 +48,8 @@ class LaneBook:
 
     contents: dict[int, tuple[int | None, bytes]] = field(default_factory=dict)
     """Sequence to stamp and body, as first seen."""
+    seq_of: dict[bytes, int] = field(default_factory=dict)
+    """Body to sequence, of bodies with readings: no two are equal."""
     held: set[int] = field(default_factory=set)
     """Seen, without a receipt."""
     unwritten: set[int] = field(default_factory=set)
@@ -125,6 +127,8 @@ class Oracles:
         book = self._lanes[gateway, key.epoch, key.lane]
         before = book.contents.get(key.seq)
         if before is None:
+            if body.startswith(b'{"blocks"') and book.seq_of.setdefault(body, key.seq) != key.seq:
+                raise self._world.fail(f"{gateway}: {key} has what {book.seq_of[body]} had before")
             book.contents[key.seq] = (t0, body)
             book.held.add(key.seq)
             book.unwritten.add(key.seq)

@@ -68,8 +68,8 @@ def plan(seed: int) -> Plan:
     every_ms = chance.choice((5000, 20_000, 60_000, 60_000))
     slow_disk = chance.random() < 0.2
     return Plan(
-        gateways=chance.choice((1, 1, 2, 3)),
-        faults_ms=chance.choice((1_800_000, 3_600_000)) if every_ms < 60_000 else 7_200_000,
+        gateways=chance.choice((1, 1, 1, 2, 3)),
+        faults_ms=1_800_000 if every_ms < 60_000 else 5_400_000,
         settings=settings,
         reading_every_ms=every_ms,
         event_chance=chance.choice((0.0, 0.05, 0.3)),
