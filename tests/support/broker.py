@@ -33,7 +33,8 @@ class Broker:
     def start(self) -> None:
         """Starts it and waits until it accepts connections."""
         self._child = subprocess.Popen(
-            [sys.executable, "-P", str(Path(__file__).resolve()), str(self.port)],  # -P: modules of this folder hide none of Python's
+            # -P: modules of this folder hide none of Python's
+            [sys.executable, "-P", str(Path(__file__).resolve()), str(self.port)],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
