@@ -1,0 +1,408 @@
+"""Pure. Breaks of the agent's part of the line: wire, protocol, values, plan, schedule, delivery, MQTT."""
+
+from __future__ import annotations
+
+from tests.stages.plan import Break
+
+_FRAMES = "edge_agent/protocols/modbus_frames.py"
+_MODBUS = "edge_agent/protocols/modbus.py"
+_SCALING = "edge_agent/model/scaling.py"
+_FRAME_TESTS = "tests/edge_agent/protocols/test_modbus_frames.py"
+_TRANSCRIPTS = "tests/edge_agent/protocols/test_modbus_transcripts.py::test_transcript_gives_what_it_shows"
+_SCALING_TESTS = "tests/edge_agent/model/test_scaling.py"
+_COURIER_TESTS = "tests/edge_agent/delivery/test_courier_stage.py"
+_FILE_TESTS = "tests/edge_agent/io/test_outbox_file.py"
+_LINK_TESTS = "tests/edge_agent/io/test_mqtt_amqtt.py::TestAmqtt"
+
+WIRE = (
+    Break(
+        "wire-crc-unchecked",
+        "wire bytes",
+        "a frame is taken whatever its CRC says",
+        _FRAMES,
+        "if frame[-2:] != crc16(frame[:-2]):",
+        "if False:",
+        (f"{_FRAME_TESTS}::test_a_damaged_byte_never_gives_another_value", _TRANSCRIPTS),
+    ),
+    Break(
+        "wire-echo-taken",
+        "wire bytes",
+        "an adapter's echo of the request is read as the device's bytes",
+        _FRAMES,
+        "if self._came.endswith(self._request):",
+        "if False:",
+        (_TRANSCRIPTS,),
+    ),
+    Break(
+        "wire-tcp-length",
+        "wire bytes",
+        "a TCP frame is cut one byte short",
+        _FRAMES,
+        "bytes(self._came[7 : 6 + length])",
+        "bytes(self._came[7 : 5 + length])",
+        (f"{_FRAME_TESTS}::test_tcp_vector_frames", f"{_FRAME_TESTS}::test_tcp_streams"),
+    ),
+)
+
+SESSION = (
+    Break(
+        "session-unit-unchecked",
+        "protocol session",
+        "the reply of another device is taken",
+        _FRAMES,
+        "if byte == self._unit:",
+        "if True:",
+        (_TRANSCRIPTS,),
+    ),
+    Break(
+        "session-function-unchecked",
+        "protocol session",
+        "a reply with another function or count is taken",
+        _FRAMES,
+        "if pdu[: len(self.head)] != self.head[: len(pdu)]:",
+        "if False:",
+        (_TRANSCRIPTS,),
+    ),
+    Break(
+        "session-late-rtu",
+        "protocol session",
+        "a reply that is still owed is not waited for before the next question of its kind",
+        _MODBUS,
+        'if self._framing != "tcp" and self._owed.get(ask.unit):',
+        "if False:",
+        (_TRANSCRIPTS, "tests/edge_agent/protocols/test_modbus_sessions.py::test_a_bad_line_never_gives_a_wrong_value"),
+    ),
+    Break(
+        "session-late-tcp",
+        "protocol session",
+        "a TCP reply to an earlier request is taken",
+        _MODBUS,
+        "if transaction != self._transaction:",
+        "if False:",
+        (_TRANSCRIPTS,),
+    ),
+    Break(
+        "session-exception-ignored",
+        "protocol session",
+        "an exception is taken for an answer",
+        _MODBUS,
+        "        if pdu[0] == expected.exception:\n",
+        "        if False:\n",
+        (_TRANSCRIPTS,),
+    ),
+)
+
+VALUES = (
+    Break(
+        "scaling-word-order",
+        "raw value, scale",
+        "CDAB is read as ABCD",
+        _SCALING,
+        "words.reverse()",
+        "pass",
+        (f"{_SCALING_TESTS}::test_vectors_of_types_and_orders",),
+    ),
+    Break(
+        "scaling-scale",
+        "raw value, scale",
+        "the offset of a point is left out",
+        _SCALING,
+        "value = raw * _exact(point.scale) + _exact(point.offset)",
+        "value = raw * _exact(point.scale)",
+        (f"{_SCALING_TESTS}::test_values_are_exact",),
+    ),
+    Break(
+        "scaling-sign",
+        "raw value, scale",
+        "a negative number is read as a large one",
+        _SCALING,
+        "raw -= 1 << bits",
+        "raw -= 0",
+        (f"{_SCALING_TESTS}::test_vectors_of_types_and_orders", f"{_SCALING_TESTS}::test_values_are_exact"),
+    ),
+    Break(
+        "scaling-sentinel",
+        "raw value, scale",
+        'a device\'s "no value" is a value',
+        _SCALING,
+        "if raw in point.sentinels:",
+        "if False:",
+        (f"{_SCALING_TESTS}::test_what_is_no_value",),
+    ),
+    Break(
+        "quality-range",
+        "quality",
+        "a value outside the instrument's range is good",
+        _SCALING,
+        "return value, Quality.UNCERTAIN_RANGE if outside else Quality.GOOD",
+        "return value, Quality.GOOD",
+        (f"{_SCALING_TESTS}::test_outside_the_instruments_range_is_uncertain",),
+    ),
+    Break(
+        "quality-lost",
+        "quality",
+        "every reading of a batch goes out as good",
+        "edge_agent/delivery/batching.py",
+        "run_lengths([int(r.quality) for r in taken])",
+        "run_lengths([0 for r in taken])",
+        (f"{_COURIER_TESTS}::test_each_reading_keeps_its_instant_and_its_quality",),
+    ),
+    Break(
+        "reading-of-neighbour",
+        "reading",
+        "each point gets the first word of its block",
+        "edge_agent/bus.py",
+        "start = point.address - block.address",
+        "start = 0",
+        ("tests/edge_agent/test_bus.py::test_readings_from_a_line_share_their_instant",),
+    ),
+)
+
+BUS = (
+    Break(
+        "planner-hole",
+        "read planner",
+        "a request touches registers that must not be read",
+        "edge_agent/model/plan.py",
+        "for hole in self.holes):",
+        "for hole in self.holes[:0]):",
+        ("tests/edge_agent/model/test_plan.py::test_a_hole_is_never_touched",),
+    ),
+    Break(
+        "planner-group-cut",
+        "read planner",
+        "registers that belong together are read in two requests",
+        "edge_agent/model/plan.py",
+        'f"g {point.group}" if point.group else f"p {number}"',
+        'f"p {number}"',
+        ("tests/edge_agent/model/test_plan.py::test_a_group_stays_together_and_is_not_halved",),
+    ),
+    Break(
+        "schedule-drift",
+        "schedule",
+        "a late turn moves all that follow",
+        "edge_agent/model/schedule.py",
+        "turn.due_ms += (missed + 1) * turn.period_ms",
+        "turn.due_ms = now_ms + turn.period_ms",
+        ("tests/edge_agent/model/test_schedule.py::test_turns_missed_are_skipped_and_the_grid_is_kept",),
+    ),
+    Break(
+        "schedule-probes-free",
+        "schedule",
+        "what probing a dead device costs is not counted",
+        "edge_agent/model/schedule.py",
+        "self._probes[device].credit_ms -= spent_ms",
+        "self._probes[device].credit_ms -= 0",
+        ("tests/edge_agent/model/test_schedule.py::test_dead_devices_stay_within_the_budget_and_others_keep_their_period",),
+    ),
+    Break(
+        "health-never-silent",
+        "device health",
+        "a device that does not answer is never reported",
+        "edge_agent/model/health.py",
+        "if self._failed_cycles < CYCLES_TO_SILENT:",
+        "if True:",
+        (
+            "tests/edge_agent/model/test_health.py::test_silent_after_three_cycles_and_back",
+            "tests/edge_agent/test_bus.py::test_a_device_falls_silent_and_returns_while_the_other_is_read",
+        ),
+    ),
+)
+
+BATCH = (
+    Break(
+        "batching-reading-lost",
+        "batch",
+        "the last reading of a batch is left out",
+        "edge_agent/delivery/batching.py",
+        "Body(columns(self._readings, base)",
+        "Body(columns(self._readings[:-1], base)",
+        (f"{_COURIER_TESTS}::test_every_reading_is_in_one_batch_and_in_no_other",),
+    ),
+    Break(
+        "batching-reading-doubled",
+        "batch",
+        "a closed batch's readings stay in the open one",
+        "edge_agent/delivery/courier.py",
+        "if batch.is_full:\n                self._close(batch)",
+        "if batch.is_full:\n                self._close(batch)\n                batch.add_reading(self._now_ms, reading)",
+        (f"{_COURIER_TESTS}::test_every_reading_is_in_one_batch_and_in_no_other",),
+    ),
+    Break(
+        "stamping-after-restart",
+        "stamping",
+        "a batch on disk is stamped anew after a restart",
+        "edge_agent/delivery/outbox.py",
+        "stored.gaps, stored.t0, stored.clock_source,",
+        "stored.gaps, None, stored.clock_source,",
+        (f"{_COURIER_TESTS}::test_a_stamp_on_disk_stays_over_a_restart",),
+    ),
+    Break(
+        "stamping-on-resend",
+        "stamping",
+        "a message is stamped at each sending",
+        "edge_agent/delivery/courier.py",
+        "self.holding.window.sent(key, self._now_ms)",
+        "held.t0, clock = None, self.holding._stamper\n        clock.stamp(held, clock.offset)\n"
+        "        self.holding.window.sent(key, self._now_ms)",
+        (f"{_COURIER_TESTS}::test_a_stamp_stays_whatever_the_clock_learns",),
+    ),
+)
+
+OUTBOX = (
+    Break(
+        "outbox-forgets-beyond-receipt",
+        "outbox",
+        "a receipt releases one message more than it covers",
+        "edge_agent/delivery/receipts.py",
+        "min(last, lane.top) + 1",
+        "min(last, lane.top) + 2",
+        (f"{_COURIER_TESTS}::test_a_receipt_releases_what_it_covers_and_nothing_more",),
+    ),
+    Break(
+        "outbox-failed-write-believed",
+        "outbox",
+        "a write that failed counts as durable",
+        "edge_agent/delivery/durability.py",
+        "self._outbox.set_on_disk(held, OnDisk.DOUBTFUL)",
+        "self._outbox.set_on_disk(held, OnDisk.YES)",
+        (f"{_COURIER_TESTS}::test_a_failed_write_is_not_believed",),
+    ),
+    Break(
+        "outbox-row-forgotten-whole",
+        "outbox",
+        "the file forgets a whole row when one of its messages has its receipt",
+        "edge_agent/io/outbox.py",
+        "for part in {part for part, _ in forgotten if not left[part]}:",
+        "for part in {part for part, _ in forgotten}:",
+        (f"{_FILE_TESTS}::test_what_is_added_is_there_after_a_restart_and_what_is_forgotten_is_not",),
+    ),
+    Break(
+        "outbox-checksum-unchecked",
+        "outbox",
+        "a row with another's content is served",
+        "edge_agent/io/outbox.py",
+        "if zlib.crc32(packed) != crc:",
+        "if False:",
+        ("tests/edge_agent/io/test_outbox_file_stage.py::test_a_row_whose_content_is_anothers_is_not_served",),
+    ),
+    Break(
+        "outbox-not-synced",
+        "outbox",
+        "a commit may be lost in a power cut",
+        "edge_agent/io/outbox.py",
+        '"synchronous=FULL"',
+        '"synchronous=NORMAL"',
+        ("tests/edge_agent/io/test_outbox_file_stage.py::test_a_commit_is_on_the_medium_before_it_is_believed",),
+    ),
+    Break(
+        "outbox-refusal-hidden",
+        "outbox",
+        "a write that the medium refused is told as done",
+        "edge_agent/io/outbox_writer.py",
+        "return WriteFailed(order.token, str(failure))",
+        "return Written(order.token)",
+        ("tests/edge_agent/io/test_delivery_loop_stage.py::test_a_write_that_is_refused_is_told_as_refused",),
+    ),
+    Break(
+        "outbox-forged-receipt",
+        "outbox",
+        "a receipt beyond what was ever sent is believed",
+        "edge_agent/delivery/receipts.py",
+        "if top is not None and claimed > top:",
+        "if False:",
+        ("tests/edge_agent/delivery/test_courier_rules.py::test_a_receipt_beyond_what_was_sent_is_refused_and_reported",),
+    ),
+    Break(
+        "window-new-log-ignored",
+        "send window",
+        "a restored collector is not sent again what is still held",
+        "edge_agent/delivery/courier.py",
+        "if applied.is_new_log:",
+        "if False:",
+        ("tests/edge_agent/delivery/test_courier_rules.py::test_another_log_gets_everything_that_is_still_held_and_the_birth",),
+    ),
+    Break(
+        "window-never-again",
+        "send window",
+        "what has no receipt is not sent again",
+        "edge_agent/delivery/window.py",
+        "if flight.due_ms <= now_ms]",
+        "if flight.due_ms < 0]",
+        (f"{_COURIER_TESTS}::test_sending_is_no_receipt",),
+    ),
+    Break(
+        "window-lost-at-reconnect",
+        "send window",
+        "what was under way when the link broke is taken for delivered",
+        "edge_agent/delivery/window.py",
+        "under_way = list(self.flying)",
+        "under_way = list(self.flying)[:0]",
+        (f"{_COURIER_TESTS}::test_after_a_reconnect_what_was_under_way_is_sent_again_at_once",),
+    ),
+)
+
+MQTT = (
+    Break(
+        "mqtt-not-subscribed",
+        "MQTT publisher",
+        "a connect does not subscribe: no receipt is ever heard",
+        "edge_agent/io/mqtt_session.py",
+        "_, mid = client.subscribe([(text, 1) for text in self._kinds])",
+        '_, mid = client.subscribe([(text + "-", 1) for text in self._kinds])',
+        (f"{_LINK_TESTS}::test_messages_of_every_kind_arrive_and_come",),
+    ),
+    Break(
+        "mqtt-not-retained",
+        "MQTT publisher",
+        "status and birth are not retained",
+        "edge_agent/io/mqtt_session.py",
+        "retain=kind in RETAINED)",
+        "retain=False)",
+        (f"{_LINK_TESTS}::test_online_is_retained_and_offline_is_said_at_the_end",),
+    ),
+    Break(
+        "mqtt-birth-not-retained",
+        "MQTT publisher",
+        "the newest birth is not left with the broker",
+        "edge_agent/io/delivery_loop.py",
+        "if action.retained_birth:",
+        "if False:",
+        ("tests/edge_agent/io/test_delivery_loop_stage.py::test_a_birth_goes_out_in_sequence_and_retained",),
+    ),
+    Break(
+        "mqtt-no-last-will",
+        "MQTT publisher",
+        "the last will says online",
+        "edge_agent/io/mqtt_session.py",
+        'client.will_set(self._topics[Kind.STATUS], self._identity.status("offline")',
+        'client.will_set(self._topics[Kind.STATUS], self._identity.status("online")',
+        (f"{_LINK_TESTS}::test_the_last_will_says_offline",),
+    ),
+)
+
+CONTRACT = (
+    Break(
+        "contract-bomb",
+        "wire contract",
+        "a message is unpacked without bound",
+        "edge_agent/contract/encoding.py",
+        "raw = stream.decompress(payload, MAX_UNPACKED + 1)",
+        "raw = stream.decompress(payload)[: MAX_UNPACKED]",
+        ("tests/edge_agent/contract/test_encoding_stage.py::test_a_bomb_is_refused_before_it_is_unpacked",),
+    ),
+    Break(
+        "contract-steps",
+        "wire contract",
+        "time offsets are not added up",
+        "edge_agent/contract/encoding.py",
+        "        now += step\n",
+        "        now = t0 + step\n",
+        (
+            "tests/edge_agent/contract/test_encoding_stage.py::test_times_are_sums_of_their_steps",
+            "tests/collector/intake/test_interpret_stage.py::test_offsets_add_up_from_the_message_to_each_instant",
+        ),
+    ),
+)
+
+AGENT = (*WIRE, *SESSION, *VALUES, *BUS, *BATCH, *OUTBOX, *MQTT, *CONTRACT)
