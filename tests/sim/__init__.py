@@ -1,1 +1,1 @@
-"""The line under faults: agents, broker, network, disks and collector in one seeded thread (`python -m tests.sim --help`)."""
+"""The line under faults, agents to log, in one seeded thread (`python -m tests.sim --help`)."""

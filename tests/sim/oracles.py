@@ -1,125 +1,278 @@
-"""Pure. What must hold at each step and at rest; every breach raises `Broken`."""
+"""Pure. What must hold at each step and at rest. The oracles keep their own books and look into neither machine.
+
+At each step: no receipt beyond the durable log; no (epoch, lane, sequence) with two contents or two stamps, no readings under two
+sequences. At rest: every reading is in the log exactly once, under its gateway and epoch, with its true time within the stated
+bound; what is missing is explained by a crash inside the durability window, a gap record, or a backup that was restored; `low`
+never rose over anything held without a receipt that no gap record tells of; and every batch in the log has its birth there.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import defaultdict
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-from collector.intake.records import BatchKey
+import msgspec
+
+from collector.intake.core import Intake
+from collector.intake.records import BatchKey, Record
+from edge_agent.contract import encoding
 from edge_agent.contract import message as m
-from edge_agent.contract.encoding import decode_body, decode_sequenced, times_ms
-from edge_agent.delivery.batching import Closed
+from edge_agent.delivery import machine as ev
 from edge_agent.delivery.courier import Courier
-from edge_agent.delivery.machine import Key
-from edge_agent.delivery.outbox import Held
+from tests.sim.world import World
+
+if TYPE_CHECKING:
+    from tests.sim.county import SimLog
+
+LaneName = tuple[str, str, m.Lane]
+"""Gateway, epoch, lane."""
+_frame = msgspec.json.Decoder(m.DataFrame | m.Birth)
 
 
-class Broken(AssertionError):
-    """A law of delivery does not hold."""
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """One reading or event. true_ms: true UTC of its taking; known_ms: true UTC when the agent got it."""
 
-
-@dataclass(slots=True)
-class Fact:
-    """One reading as it truly was."""
-
+    number: int
+    gateway: str
+    epoch: str
     true_ms: int
-    """True UTC when it was taken."""
-    accepted_ms: int
-    """World time when the courier had it."""
-    must_arrive: bool = True
-    """False: a crash came before its window was over."""
+    known_ms: int
+    is_event: bool
 
 
 @dataclass(slots=True)
-class Ledger:
-    """Everything that was taken, sent and made durable. A reading's value is its name: no two are equal."""
+class LaneBook:
+    """What is known of one lane of one gateway."""
 
-    facts: dict[int, Fact] = field(default_factory=dict)
-    sent: dict[Key, tuple[object, ...]] = field(default_factory=dict)
-    contents: dict[Key, tuple[int, ...]] = field(default_factory=dict)
-    """Readings of each batch ever closed."""
-    low: dict[tuple[str, str], int] = field(default_factory=dict)
-    checked: dict[tuple[str, str], int] = field(default_factory=dict)
-    publishes: int = 0
+    contents: dict[int, tuple[int | None, bytes]] = field(default_factory=dict)
+    """Sequence to stamp and body, as first seen."""
+    seq_of: dict[bytes, int] = field(default_factory=dict)
+    """Body to sequence, of bodies with readings: no two are equal."""
+    held: set[int] = field(default_factory=set)
+    """Seen, without a receipt."""
+    unwritten: set[int] = field(default_factory=set)
+    """Of these the ones never seen durable: a crash takes them."""
+    passed: set[int] = field(default_factory=set)
+    """Held, yet `low` rose over them: a gap record must tell of each."""
+    top_low: int = 1
+    checked: dict[str, int] = field(default_factory=dict)
+    """Per log id: sequences up to here are known to be in that log, or below top_low."""
 
-    def watch(self, courier: Courier, log: Callable[[], set[tuple[str, str, int]]]) -> None:
-        """Notes what each batch contains that the courier closes from now on, and whether what it lets go is in the log."""
-        holding, hold, confirm = courier.holding, courier.holding.hold, courier.holding.confirm
 
-        def noting(closed: Closed) -> None:
-            hold(closed)
-            key = Key(holding.epoch, closed.lane, holding.last_seq(closed.lane))
-            self.contents[key] = values_of(decode_body(closed.body))
+class Oracles:
+    """The books of one run. The machines under test stand here, so that a planted bug can replace them."""
 
-        def checking(held: Held) -> None:
-            if tuple(held.key) not in log():
-                raise Broken(f"{held.key} was let go before it was durable")
-            confirm(held)
+    courier_class: type[Courier] = Courier
+    intake_class: type[Intake] = Intake
 
-        holding.hold = noting  # type: ignore[method-assign]
-        holding.confirm = checking  # type: ignore[method-assign]
+    def __init__(self, world: World, log_class: type[SimLog]) -> None:
+        self._world = world
+        self.log_class = log_class
+        self._readings: dict[int, Taken] = {}
+        self._open: defaultdict[str, list[Taken]] = defaultdict(list)
+        """Per gateway, those of the present run."""
+        self._excused: set[int] = set()
+        self._lanes: defaultdict[LaneName, LaneBook] = defaultdict(LaneBook)
+        self._lost_births: set[tuple[str, str]] = set()
+        self._lost_gaps: list[tuple[str, m.Gap]] = []
 
-    def published(self, payload: bytes) -> None:
-        """A sequence stands for one content and one stamp, for ever."""
-        self.publishes += 1
-        message = decode_sequenced(payload)
-        body = bytes(message.body) if isinstance(message, m.Birth) else message.d
-        content = (message.t0, message.c, repr(body))
-        key = Key(message.e, message.l, message.s)
-        if self.sent.setdefault(key, content) != content:
-            raise Broken(f"{key} was sent with another content or stamp before")
-        lane = (message.e, message.l)
-        self.low[lane] = max(self.low.get(lane, 1), message.low)
+    # --- the agent's side ---
 
-    def receipted(self, receipt: m.Receipt, log: set[tuple[str, str, int]]) -> None:
-        """A receipt speaks only of what is durable, or of what the agent said it does not hold."""
-        for lane in receipt.lanes:
-            at = (lane.e, lane.l)
-            first = max(self.checked.get(at, 1), self.low.get(at, 1))
-            for a, z in ((first, lane.upto), *lane.ranges):
-                for seq in range(a, z + 1):
-                    if (lane.e, lane.l, seq) not in log and seq >= self.low.get(at, 1):
-                        raise Broken(f"receipt for {lane.e} {lane.l} {seq}, which is not durable")
-            self.checked[at] = max(self.checked.get(at, 1), lane.upto + 1)
+    def taken(self, gateway: str, epoch: str, true_ms: int, is_event: bool = False) -> int:
+        """A new reading's number, which is its value, or an event's."""
+        number = len(self._readings) + 1
+        taken = Taken(number, gateway, epoch, true_ms, self._world.now_ms, is_event)
+        self._readings[number] = taken
+        self._open[gateway].append(taken)
+        return number
 
-    def at_rest(self, log: dict[BatchKey, bytes], held: int) -> None:
-        """Every reading past its window is in the log exactly once with the right stamp, or a gap record speaks of it."""
-        if held:
-            raise Broken(f"{held} messages were never delivered")
-        seen: dict[int, Key] = {}
-        reported: set[int] = set()
-        births, named = set(), set()
-        for key, payload in log.items():
-            message = decode_sequenced(payload)
-            if isinstance(message, m.Birth):
-                births.add(message.h)
+    def crashed(self, gateway: str, safe_before_ms: int) -> None:
+        """A crash takes what is neither on the card nor safe by its window."""
+        self._excused.update(t.number for t in self._open[gateway] if t.known_ms >= safe_before_ms)
+        self.stopped(gateway)
+
+    def stopped(self, gateway: str) -> None:
+        """The agent is gone, with all that was only in its memory."""
+        self._open[gateway].clear()
+        for (name, _, _), book in self._lanes.items():
+            if name == gateway and book.unwritten:
+                book.held -= book.unwritten
+                book.unwritten.clear()
+
+    def started(self, gateway: str, epoch: str) -> None:
+        """An agent begins, and its epoch is new."""
+        if any(name[:2] == (gateway, epoch) for name in self._lanes):
+            raise self._world.fail(f"{gateway}: epoch {epoch} is used again")
+
+    def written(self, gateway: str, write: ev.Write) -> None:
+        """A write is durable."""
+        for stored in write.add:
+            book = self._seen(gateway, stored.key, stored.t0, stored.body)
+            book.unwritten.discard(stored.key.seq)
+
+    def published(self, gateway: str, publish: ev.Publish) -> None:
+        """A message goes out."""
+        head = _frame.decode(encoding.unpack(publish.payload))
+        body = bytes(head.body if isinstance(head, m.Birth) else head.d)
+        if (head.e, head.l, head.s) != tuple(publish.key):
+            raise self._world.fail(f"{gateway}: {publish.key} is sent as {head.e} {head.l} {head.s}")
+        book = self._seen(gateway, publish.key, head.t0, body)
+        if head.low > book.top_low:
+            book.top_low = head.low
+            book.passed |= {seq for seq in book.held if seq < head.low}
+
+    def _seen(self, gateway: str, key: ev.Key, t0: int | None, body: bytes) -> LaneBook:
+        book = self._lanes[gateway, key.epoch, key.lane]
+        before = book.contents.get(key.seq)
+        if before is None:
+            if body.startswith(b'{"blocks"') and book.seq_of.setdefault(body, key.seq) != key.seq:
+                raise self._world.fail(f"{gateway}: {key} has what {book.seq_of[body]} had before")
+            book.contents[key.seq] = (t0, body)
+            book.held.add(key.seq)
+            book.unwritten.add(key.seq)
+            return book
+        if before[1] != body:
+            raise self._world.fail(f"{gateway}: {key} has two contents")
+        if before[0] is None:
+            book.contents[key.seq] = (t0, body)
+        elif t0 is not None and before[0] != t0:
+            raise self._world.fail(f"{gateway}: {key} was stamped {before[0]} and then {t0}")
+        return book
+
+    def receipt_reached(self, gateway: str, receipt: m.Receipt) -> None:
+        """The agent hears a receipt."""
+        for claim in receipt.lanes:
+            book = self._lanes.get((gateway, claim.e, claim.l))
+            if book is not None:
+                book.held = {seq for seq in book.held if not _covers(claim, seq)}
+
+    # --- the collector's side ---
+
+    def restored(self, log: SimLog, backup: SimLog) -> None:
+        """What the log had and the backup lacks is gone, unless its agent still holds it."""
+        for key, record in log.records.items():
+            if key in backup.records:
                 continue
-            named.add(message.b)
-            self._stamps(message, Key(key.epoch, key.lane, key.seq), seen)
-            for gap in message.d.gaps:
-                for seq in range(gap.a, gap.z + 1):
-                    reported.update(self.contents.get(Key(gap.e, gap.l, seq), ()))
-        if named - births:
-            raise Broken(f"no birth for {named - births}")
-        missing = [name for name, fact in self.facts.items() if fact.must_arrive and name not in seen and name not in reported]
-        if missing:
-            raise Broken(f"{len(missing)} readings lost, the first one {missing[0]}: {self.facts[missing[0]]}")
+            if record.kind == "birth":
+                self._lost_births.add((key.gateway, _hash(record)))
+            else:
+                self._excused.update(number for number, *_ in _contents(record))
+                self._lost_gaps += [(key.gateway, gap) for gap in _data(record).d.gaps]
 
-    def _stamps(self, message: m.Data, key: Key, seen: dict[int, Key]) -> None:
-        bound_ms = message.c.bound_ms if message.c else 1000
-        for block in message.d.blocks:
-            for column in block.c:
-                for value, time_ms in zip(column.v, times_ms(message.t0, block), strict=True):
-                    if not isinstance(value, int) or value not in self.facts:
-                        raise Broken(f"{key} holds {value!r}, which nobody measured")
-                    if value in seen:
-                        raise Broken(f"reading {value} is in {seen[value]} and in {key}")
-                    seen[value] = key
-                    wrong_ms = abs(time_ms - self.facts[value].true_ms)
-                    if wrong_ms > bound_ms:
-                        raise Broken(f"{key}: reading {value} is stamped {wrong_ms} ms off, told {bound_ms}")
+    def receipted(self, log: SimLog, gateway: str, receipt: m.Receipt) -> None:
+        """The collector says what is durable."""
+        for claim in receipt.lanes:
+            book = self._lanes[gateway, claim.e, claim.l]
+            begin = max(book.checked.get(log.log_id, 0) + 1, book.top_low)
+            for first, last in ((begin, claim.upto), *claim.ranges):
+                for seq in range(max(first, book.top_low), last + 1):
+                    key = BatchKey("sim", gateway, claim.e, claim.l, seq)
+                    if key not in log.records:
+                        raise self._world.fail(f"collector: receipt for {key}, which is not in the log")
+            book.checked[log.log_id] = max(begin - 1, claim.upto)
+
+    # --- at rest ---
+
+    def at_rest(self, log: SimLog) -> None:
+        """Everything is where it belongs. Raises SimFailure."""
+        seen, gaps = self._read(log)
+        for gateway, gap in gaps:
+            self._lanes[gateway, gap.e, gap.l].passed.difference_update(range(gap.a, gap.z + 1))
+        self._explain([t for n, t in self._readings.items() if n not in seen and n not in self._excused], gaps)
+        for (gateway, epoch, lane), book in self._lanes.items():
+            lost = {seq for seq in book.passed if BatchKey("sim", gateway, epoch, lane, seq) not in log.records}
+            if {n for seq in lost for n in _numbers(book.contents[seq][1])} - self._excused:
+                raise self._world.fail(f"{gateway}: low rose over {epoch} {lane} {sorted(lost)[:5]}, held and never receipted")
+
+    def _read(self, log: SimLog) -> tuple[set[int], list[tuple[str, m.Gap]]]:
+        seen: set[int] = set()
+        gaps = list(self._lost_gaps)
+        births = {(r.key.gateway, _hash(r)) for r in log.records.values() if r.kind == "birth"} | self._lost_births
+        for record in log.records.values():
+            if record.kind == "birth":
+                continue
+            head = _data(record)
+            gaps += [(record.key.gateway, gap) for gap in head.d.gaps]
+            if (record.key.gateway, head.b) not in births:
+                raise self._world.fail(f"{record.key}: its birth {head.b} is not in the log")
+            for number, at_ms, bound_ms in _contents(record):
+                self._check(record.key, number, at_ms, bound_ms)
+                if number in seen:
+                    raise self._world.fail(f"{record.key}: reading {number} is in the log twice")
+                seen.add(number)
+        return seen, gaps
+
+    def _check(self, key: BatchKey, number: int, at_ms: int, bound_ms: int) -> None:
+        taken = self._readings.get(number)
+        if taken is None or (taken.gateway, taken.epoch) != (key.gateway, key.epoch):
+            raise self._world.fail(f"{key}: reading {number} was never taken there")
+        if abs(at_ms - taken.true_ms) > bound_ms:
+            raise self._world.fail(f"{key}: reading {number} is {at_ms - taken.true_ms:+d} ms from the truth, bound {bound_ms} ms")
+
+    def _explain(self, missing: list[Taken], gaps: list[tuple[str, m.Gap]]) -> None:
+        """Each missing reading is in a batch that a gap record names, or such a batch was dropped before anybody saw it.
+
+        A gap record counts readings alone, so of unseen urgent batches any event may have been a part.
+        """
+        told: set[int] = set()
+        unseen: defaultdict[tuple[str, str], int] = defaultdict(int)
+        events: set[tuple[str, str]] = set()
+        for gateway, gap in set(gaps):  # one that was dropped with its batch is told again
+            contents = self._lanes[gateway, gap.e, gap.l].contents
+            known = [seq for seq in range(gap.a, gap.z + 1) if seq in contents]
+            told.update(n for seq in known for n in _numbers(contents[seq][1]))
+            if len(known) <= gap.z - gap.a:
+                unseen[gateway, gap.e] += gap.readings
+                events |= {(gateway, gap.e)} if gap.l == m.URGENT else set()
+        for taken in missing:
+            where = (taken.gateway, taken.epoch)
+            if taken.number in told or (taken.is_event and where in events):
+                continue
+            if taken.is_event or unseen[where] <= 0:
+                what = "event" if taken.is_event else "reading"
+                age_s = (self._world.now_ms - taken.known_ms) / 1000
+                raise self._world.fail(f"{taken.gateway}: {what} {taken.number} of epoch {taken.epoch} is lost, {age_s:.0f} s old")
+            unseen[where] -= 1
 
 
-def values_of(body: m.Body) -> tuple[int, ...]:
-    """The names of the readings in a body."""
-    return tuple(value for block in body.blocks for column in block.c for value in column.v if isinstance(value, int))
+def _covers(claim: m.LaneReceipt, seq: int) -> bool:
+    return seq <= claim.upto or any(first <= seq <= last for first, last in claim.ranges)
+
+
+def _data(record: Record) -> m.Data:
+    head = encoding.decode_sequenced(record.payload)
+    assert isinstance(head, m.Data)
+    return head
+
+
+def _hash(record: Record) -> str:
+    head = encoding.decode_sequenced(record.payload)
+    assert isinstance(head, m.Birth)
+    return head.h
+
+
+def _numbers(body: bytes) -> list[int]:
+    """The numbers in a body; a birth has none."""
+    return [] if body.startswith(b'{"software"') else [number for number, _ in _numbers_at(encoding.decode_body(body), 0)]
+
+
+def _numbers_at(body: m.Body, t0: int) -> list[tuple[int, int]]:
+    found: list[tuple[int, int]] = []
+    for block in body.blocks:
+        times = encoding.times_ms(t0, block)
+        for column in block.c:
+            found += [(value, at) for value, at in zip(column.v, times, strict=True) if isinstance(value, int)]
+    for event in body.events:
+        number = event.about.get("n")
+        if event.kind == "sim.event" and isinstance(number, int):
+            found.append((number, t0 + event.t))
+    return found
+
+
+def _contents(record: Record) -> list[tuple[int, int, int]]:
+    """Number, stamp and bound of every reading and event of a data record."""
+    head = _data(record)
+    bound_ms = head.c.bound_ms if head.c is not None else 1000
+    return [(number, at, bound_ms) for number, at in _numbers_at(head.d, head.t0)]

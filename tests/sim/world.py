@@ -1,41 +1,86 @@
-"""Pure. One heap of (time, order, call), one Random(seed), no threads: everything that happens in a simulated run happens here."""
+"""Pure. The simulated world: one heap of (time, order, call), one seeded source of chance, no thread, no real clock."""
 
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable
-from random import Random
+import random
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
-UTC_MS = 1_790_000_000_000
-"""True UTC when a run begins, ms."""
+from edge_agent.common import hazard as hazards
+
+BEGIN_MS = 1_790_000_000_000
+"""True UTC at which every simulated world begins."""
+
+
+class SimFailure(AssertionError):
+    """An oracle was violated. seed and time are in the text."""
+
+
+class Struck(Exception):
+    """A fault aimed at a hazard point: the program that stands there dies at this very place."""
 
 
 class World:
-    """Simulated time. now_ms counts from 0; true UTC is UTC_MS beyond it."""
+    """Time, order and chance. now_ms is true UTC."""
 
     def __init__(self, seed: int) -> None:
-        self.chance = Random(seed)
-        self.now_ms = 0
-        self._order = 0
+        self.seed = seed
+        self.chance = random.Random(seed)
+        self.now_ms = BEGIN_MS
+        self.calls = 0
+        self.is_calm = False
+        """True once faults are over."""
         self._heap: list[tuple[int, int, Callable[[], None]]] = []
-
-    @property
-    def utc_ms(self) -> int:
-        """True time, ms UTC."""
-        return UTC_MS + self.now_ms
+        self._order = 0
+        self.trace: list[str] = []
+        """The faults so far, for the report of a failure."""
 
     def after(self, delay_ms: int, call: Callable[[], None]) -> None:
-        """Calls back once, delay_ms from now."""
+        """Calls back so many ms from now; equal times in the order of asking."""
         self._order += 1
         heapq.heappush(self._heap, (self.now_ms + max(0, delay_ms), self._order, call))
 
-    def run_until(self, end_ms: int) -> None:
-        """Lets everything happen that is due by end_ms."""
+    def run_until(self, end_ms: int, is_done: Callable[[], bool] = lambda: False) -> bool:
+        """Runs what is due up to end_ms. True as soon as `is_done` is."""
         while self._heap and self._heap[0][0] <= end_ms:
             self.now_ms, _, call = heapq.heappop(self._heap)
+            self.calls += 1
             call()
-        self.now_ms = end_ms
+            if is_done():
+                return True
+        self.now_ms = max(self.now_ms, end_ms)
+        return is_done()
 
-    def happens(self, share: float) -> bool:
-        """True in this share of the cases."""
-        return self.chance.random() < share
+    def likely(self, probability: float) -> bool:
+        """True with this probability, never when the world is calm."""
+        return probability > 0 and not self.is_calm and self.chance.random() < probability
+
+    def between(self, low_ms: int, high_ms: int) -> int:
+        """A whole number, both ends included."""
+        return low_ms + int(self.chance.random() * (high_ms - low_ms + 1))
+
+    def note(self, text: str) -> None:
+        """Remembers a fault."""
+        self.trace.append(f"{(self.now_ms - BEGIN_MS) / 1000:10.3f} s  {text}")
+
+    def fail(self, text: str) -> SimFailure:
+        """The failure to raise: what, when, which seed, and the last faults."""
+        last = "\n    ".join(self.trace[-12:])
+        return SimFailure(f"seed {self.seed} at {(self.now_ms - BEGIN_MS) / 1000:.3f} s: {text}\n  faults before:\n    {last}")
+
+    @contextmanager
+    def aimed(self, probability: float) -> Iterator[None]:
+        """Lets `hazard(name)` strike with this probability; the fault is raised as Struck where the hazard stands."""
+        before = hazards.strike
+
+        def strike(name: str) -> None:
+            if self.likely(probability):
+                self.note(f"struck at {name}")
+                raise Struck(name)
+
+        hazards.strike = strike
+        try:
+            yield
+        finally:
+            hazards.strike = before

@@ -11,10 +11,10 @@ from collector.intake.records import BatchKey, LaneState, Record
 from edge_agent.common.hazard import hazard
 from edge_agent.contract import encoding
 from edge_agent.contract.topics import Kind
-from tests.sim.line.broker import Broker
-from tests.sim.line.oracles import Oracles
-from tests.sim.line.plan import Plan
-from tests.sim.line.world import Struck, World
+from tests.sim.broker import Broker
+from tests.sim.oracles import Oracles
+from tests.sim.plan import Plan
+from tests.sim.world import Struck, World
 
 SITE = "sim"
 

@@ -10,8 +10,8 @@ from __future__ import annotations
 from typing import Protocol
 
 from edge_agent.contract.topics import RETAINED, Kind
-from tests.sim.line.plan import Plan
-from tests.sim.line.world import World
+from tests.sim.plan import Plan
+from tests.sim.world import World
 
 RECONNECT_MS = (200, 8000)
 NOTICE_MS = (5_000, 90_000)

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from tests.sim.line.broker import Broker
-from tests.sim.line.county import SimCollector, SimLog
-from tests.sim.line.gateway import SimGateway
-from tests.sim.line.oracles import Oracles
-from tests.sim.line.plan import Plan, plan
-from tests.sim.line.world import BEGIN_MS, World
+from tests.sim.broker import Broker
+from tests.sim.county import SimCollector, SimLog
+from tests.sim.gateway import SimGateway
+from tests.sim.oracles import Oracles
+from tests.sim.plan import Plan, plan
+from tests.sim.world import BEGIN_MS, World
 
 HOUR_MS = 3_600_000
 REST_MS = 1_200_000

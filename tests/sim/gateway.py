@@ -12,10 +12,10 @@ from edge_agent.contract.topics import Kind
 from edge_agent.delivery import machine as ev
 from edge_agent.delivery.courier import Courier, Memory
 from edge_agent.model.reading import Happening, Reading
-from tests.sim.line.broker import Broker
-from tests.sim.line.oracles import Oracles
-from tests.sim.line.plan import Plan
-from tests.sim.line.world import Struck, World
+from tests.sim.broker import Broker
+from tests.sim.oracles import Oracles
+from tests.sim.plan import Plan
+from tests.sim.world import Struck, World
 
 BOOT_MONO_MS = 10_000
 """What a boot's monotonic clock shows when it begins."""

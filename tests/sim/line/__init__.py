@@ -1,1 +1,0 @@
-"""The whole line under faults, agents to log, in one seeded thread (`python -m tests.sim.line --help`)."""
