@@ -151,7 +151,7 @@ def account(line: Line, stored: dict[Series, list[Timed]], given: dict[Series, l
     before_a_kill: dict[int, list[int]] = {killed_ms: [] for killed_ms in line.agent_killed_ms}
     astray: list[int] = []
     for at_ms in total.instants():
-        killed = min((ms for ms in line.agent_killed_ms if ms >= at_ms), default=0)
+        killed = min((ms for ms in line.agent_killed_ms if ms >= at_ms - EXCHANGE_MS), default=0)  # a request outlives its agent
         if killed and killed - at_ms <= WINDOW_MS + EXCHANGE_MS + WRITE_MS:
             before_a_kill[killed].append(killed - at_ms)
         elif at_ms < last_ms - EXCHANGE_MS:
