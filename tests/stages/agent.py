@@ -10,11 +10,22 @@ _SCALING = "edge_agent/model/scaling.py"
 _FRAME_TESTS = "tests/edge_agent/protocols/test_modbus_frames.py"
 _TRANSCRIPTS = "tests/edge_agent/protocols/test_modbus_transcripts.py::test_transcript_gives_what_it_shows"
 _SCALING_TESTS = "tests/edge_agent/model/test_scaling.py"
-_COURIER_TESTS = "tests/edge_agent/delivery/test_courier_stage.py"
+_BATCHING_TESTS = "tests/edge_agent/delivery/test_batching_laws.py"
+_COURIER_TESTS = "tests/edge_agent/delivery/test_courier_machine.py"
+_RULE_TESTS = "tests/edge_agent/delivery/test_courier_rules.py"
 _FILE_TESTS = "tests/edge_agent/io/test_outbox_file.py"
 _LINK_TESTS = "tests/edge_agent/io/test_mqtt_amqtt.py::TestAmqtt"
 
 WIRE = (
+    Break(
+        "wire-no-silence",
+        "wire bytes",
+        "frames on a serial line follow one another without the silence that ends them",
+        "edge_agent/io/serial_link.py",
+        "self._active_at_s + self._silence_s - time.monotonic()",
+        "self._active_at_s - time.monotonic()",
+        ("tests/edge_agent/io/test_links.py::TestSerialLink::test_frames_are_kept_apart_by_silence",),
+    ),
     Break(
         "wire-crc-unchecked",
         "wire bytes",
@@ -145,7 +156,7 @@ VALUES = (
         "edge_agent/delivery/batching.py",
         "run_lengths([int(r.quality) for r in taken])",
         "run_lengths([0 for r in taken])",
-        (f"{_COURIER_TESTS}::test_each_reading_keeps_its_instant_and_its_quality",),
+        (f"{_BATCHING_TESTS}::test_every_reading_is_there_once_at_its_instant",),
     ),
     Break(
         "reading-of-neighbour",
@@ -217,7 +228,7 @@ BATCH = (
         "edge_agent/delivery/batching.py",
         "Body(columns(self._readings, base)",
         "Body(columns(self._readings[:-1], base)",
-        (f"{_COURIER_TESTS}::test_every_reading_is_in_one_batch_and_in_no_other",),
+        (f"{_BATCHING_TESTS}::test_every_reading_is_there_once_at_its_instant",),
     ),
     Break(
         "batching-reading-doubled",
@@ -226,7 +237,25 @@ BATCH = (
         "edge_agent/delivery/courier.py",
         "if batch.is_full:\n                self._close(batch)",
         "if batch.is_full:\n                self._close(batch)\n                batch.add_reading(self._now_ms, reading)",
-        (f"{_COURIER_TESTS}::test_every_reading_is_in_one_batch_and_in_no_other",),
+        (f"{_RULE_TESTS}::test_a_batch_closes_when_it_is_full",),
+    ),
+    Break(
+        "batching-event-lost",
+        "batch",
+        "events are left out of the batch",
+        "edge_agent/delivery/batching.py",
+        "Body(columns(self._readings, base), events,",
+        "Body(columns(self._readings, base), [],",
+        (f"{_COURIER_TESTS}::test_a_failed_write_is_reported_once_tried_each_window_and_told_when_over",),
+    ),
+    Break(
+        "stamping-round-trip",
+        "stamping",
+        "the collector's answer counts as exact, however long it took",
+        "edge_agent/io/time_source.py",
+        '"collector", half_ms + 1)',
+        '"collector", 1)',
+        ("tests/edge_agent/io/test_time_source.py::test_the_collectors_answer_is_bounded_by_the_round_trip",),
     ),
     Break(
         "stamping-after-restart",
@@ -235,7 +264,7 @@ BATCH = (
         "edge_agent/delivery/outbox.py",
         "stored.gaps, stored.t0, stored.clock_source,",
         "stored.gaps, None, stored.clock_source,",
-        (f"{_COURIER_TESTS}::test_a_stamp_on_disk_stays_over_a_restart",),
+        (f"{_COURIER_TESTS}::test_a_restart_sends_what_the_file_held_under_its_own_epoch_with_its_own_stamp",),
     ),
     Break(
         "stamping-on-resend",
@@ -245,7 +274,7 @@ BATCH = (
         "self.holding.window.sent(key, self._now_ms)",
         "held.t0, clock = None, self.holding._stamper\n        clock.stamp(held, clock.offset)\n"
         "        self.holding.window.sent(key, self._now_ms)",
-        (f"{_COURIER_TESTS}::test_a_stamp_stays_whatever_the_clock_learns",),
+        ("tests/edge_agent/delivery/test_courier_stage.py::test_a_stamp_stays_whatever_the_clock_learns",),
     ),
 )
 
@@ -257,7 +286,7 @@ OUTBOX = (
         "edge_agent/delivery/receipts.py",
         "min(last, lane.top) + 1",
         "min(last, lane.top) + 2",
-        (f"{_COURIER_TESTS}::test_a_receipt_releases_what_it_covers_and_nothing_more",),
+        (f"{_RULE_TESTS}::test_ranges_release_what_they_name_and_low_stays_at_the_hole",),
     ),
     Break(
         "outbox-failed-write-believed",
@@ -266,7 +295,7 @@ OUTBOX = (
         "edge_agent/delivery/durability.py",
         "self._outbox.set_on_disk(held, OnDisk.DOUBTFUL)",
         "self._outbox.set_on_disk(held, OnDisk.YES)",
-        (f"{_COURIER_TESTS}::test_a_failed_write_is_not_believed",),
+        (f"{_RULE_TESTS}::test_a_write_that_failed_is_made_again_and_told_once",),
     ),
     Break(
         "outbox-row-forgotten-whole",
@@ -311,7 +340,7 @@ OUTBOX = (
         "edge_agent/delivery/receipts.py",
         "if top is not None and claimed > top:",
         "if False:",
-        ("tests/edge_agent/delivery/test_courier_rules.py::test_a_receipt_beyond_what_was_sent_is_refused_and_reported",),
+        (f"{_RULE_TESTS}::test_a_receipt_beyond_what_was_sent_is_refused_and_reported",),
     ),
     Break(
         "window-new-log-ignored",
@@ -320,7 +349,34 @@ OUTBOX = (
         "edge_agent/delivery/courier.py",
         "if applied.is_new_log:",
         "if False:",
-        ("tests/edge_agent/delivery/test_courier_rules.py::test_another_log_gets_everything_that_is_still_held_and_the_birth",),
+        (f"{_RULE_TESTS}::test_another_log_gets_everything_that_is_still_held_and_the_birth",),
+    ),
+    Break(
+        "outbox-unbounded",
+        "outbox",
+        "the outbox grows beyond its bound",
+        "edge_agent/delivery/holding.py",
+        "if outbox.depth_bytes > most or outbox.memory_only_bytes > unsafe:",
+        "if False:",
+        (f"{_RULE_TESTS}::test_what_overflows_is_the_oldest_and_a_gap_record_tells_of_it",),
+    ),
+    Break(
+        "outbox-drop-untold",
+        "outbox",
+        "what was dropped is told by no gap record",
+        "edge_agent/delivery/holding.py",
+        "self._replace_by_gaps(now_ms, held, [Gap(",
+        "self._replace_by_gaps(now_ms, held, [] and [Gap(",
+        (f"{_RULE_TESTS}::test_what_overflows_is_the_oldest_and_a_gap_record_tells_of_it",),
+    ),
+    Break(
+        "window-unbounded",
+        "send window",
+        "more is under way than may be",
+        "edge_agent/delivery/window.py",
+        "if ready and under_way < places:",
+        "if ready:",
+        (f"{_COURIER_TESTS}::test_after_a_reconnect_it_goes_on_from_the_oldest",),
     ),
     Break(
         "window-never-again",
@@ -329,7 +385,7 @@ OUTBOX = (
         "edge_agent/delivery/window.py",
         "if flight.due_ms <= now_ms]",
         "if flight.due_ms < 0]",
-        (f"{_COURIER_TESTS}::test_sending_is_no_receipt",),
+        (f"{_COURIER_TESTS}::test_resends_double_and_any_word_of_the_collector_sets_them_back",),
     ),
     Break(
         "window-lost-at-reconnect",
@@ -338,7 +394,7 @@ OUTBOX = (
         "edge_agent/delivery/window.py",
         "under_way = list(self.flying)",
         "under_way = list(self.flying)[:0]",
-        (f"{_COURIER_TESTS}::test_after_a_reconnect_what_was_under_way_is_sent_again_at_once",),
+        (f"{_COURIER_TESTS}::test_after_a_reconnect_it_goes_on_from_the_oldest",),
     ),
 )
 
@@ -389,7 +445,7 @@ CONTRACT = (
         "edge_agent/contract/encoding.py",
         "raw = stream.decompress(payload, MAX_UNPACKED + 1)",
         "raw = stream.decompress(payload)[: MAX_UNPACKED]",
-        ("tests/edge_agent/contract/test_encoding_stage.py::test_a_bomb_is_refused_before_it_is_unpacked",),
+        ("tests/edge_agent/contract/test_contract_laws.py::test_a_bomb_is_not_unpacked",),
     ),
     Break(
         "contract-steps",

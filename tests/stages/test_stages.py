@@ -54,6 +54,7 @@ def test_an_unnoticed_break_is_told(tmp_path: Path) -> None:
 
 
 @pytest.mark.long
+@pytest.mark.timeout(3000)
 def test_every_break_is_noticed() -> None:
     said: list[str] = []
     assert run(BREAKS, 2, said.append) == [], "\n".join(said)
