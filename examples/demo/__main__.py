@@ -27,6 +27,8 @@ from examples.demo.programs import HERE, REPOSITORY, DemoFailed, Program, free_p
 
 SITES = ("shiquan", "baihe")
 LINE_S = 5.0
+APART_MS = 10_000
+"""The record ends so long before the agents begin: a first stamp may lag by what the clock's bound allows."""
 SHORTEST_CHECK_S = 85
 """The script of faults ends before that."""
 
@@ -44,6 +46,7 @@ class Demo:
         self.programs: list[Program] = []
         self.broker_port, self.page_port = free_port(), free_port()
         self.began_ms = 0
+        """Before it lies the record, behind it what the agents read; ms UTC."""
         self.environments: dict[str, dict[str, str]] = {}
 
     @property
@@ -64,13 +67,14 @@ class Demo:
         wait_for("the collector", lambda: self.ask("/readyz"), [running])
         say("Loading three days of a real station's record (GECCO 2018, TH Köln / Thüringer Fernwasserversorgung) ...")
         record = [str(HERE / "record" / "three-days.csv.gz"), "--map", str(HERE / "record" / "mapping.yaml")]
-        replay = ["collector", "replay", *record, "--site", "shiquan", "--gateway", "gw-1", "--end-at", "now", *config]
+        self.began_ms = time.time_ns() // 1_000_000 - APART_MS
+        end = datetime.fromtimestamp(self.began_ms / 1000, UTC).isoformat()
+        replay = ["collector", "replay", *record, "--site", "shiquan", "--gateway", "gw-1", "--end-at", end, *config]
         loading = self._program("replay", replay, collector)
         wait_for("the replay", lambda: not loading.alive, [running])
         if loading.end() != 0:
             raise DemoFailed(f"the replay failed:\n{loading.tail()}")
         self._start_stations()
-        self.began_ms = time.time_ns() // 1_000_000
         for site in SITES:
             self._start_agent(site)
         agents = self.programs[-len(SITES) :]

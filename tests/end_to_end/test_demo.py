@@ -48,7 +48,7 @@ def checked_again(folder: Path) -> list[str]:
     ports = json.loads((folder / "ports.json").read_text())
     demo.environments = {site: addresses(ports[site]) for site in SITES}
     journals = [folder / f"{site}-panel.jsonl" for site in SITES]
-    demo.began_ms = min(int(json.loads(journal.read_text().splitlines()[0])[0]) for journal in journals)
+    demo.began_ms = min(int(json.loads(journal.read_text().splitlines()[0])[0]) for journal in journals) - 5000
     operations = SqliteOperations(folder / "collector" / "operations.sqlite", County(UNNAMED))
     try:
         return check(demo, [shown(warning) for warning in operations.warnings(limit=500)])

@@ -75,7 +75,7 @@ def test_without_a_collector(tmp_path: Path, capsys: pytest.CaptureFixture[str])
     file.write_text("state_directory: state\n")
     assert call("status", "--config", file, "--json") == 75
     assert call("account", "--config", file, "--json") == 75
-    assert capsys.readouterr().out.count("TRY40") == 2
+    assert capsys.readouterr().out.count("TRY4") == 2
 
 
 def test_a_broker_user_fits_the_users_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
