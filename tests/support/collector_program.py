@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
 import subprocess
 import sys
@@ -44,12 +45,18 @@ class CollectorProgram:
 
     def broker_pid(self) -> int:
         """The embedded broker's process."""
-        assert self._process is not None
-        children = Path(f"/proc/{self._process.pid}/task/{self._process.pid}/children")
-        task = Path(f"/proc/{self._process.pid}/task")
-        pids = [int(pid) for thread in task.iterdir() for pid in (thread / "children").read_text().split()]
-        assert pids, children
+        pids = self.broker_pids()
+        assert pids, "the collector has no child"
         return pids[0]
+
+    def broker_pids(self) -> list[int]:
+        """Every process that the collector has started; none while it starts its broker anew."""
+        assert self._process is not None
+        pids: list[int] = []
+        for thread in Path(f"/proc/{self._process.pid}/task").iterdir():
+            with contextlib.suppress(FileNotFoundError):  # a thread that has ended meanwhile
+                pids += map(int, (thread / "children").read_text().split())
+        return pids
 
     def kill(self) -> None:
         """kill -9."""
