@@ -126,7 +126,7 @@ class Publisher:
         self._refused_before = 0
         self._told = ""
         self._plain: dict[str, bool] = {}
-        """Brokers that refused MQTT 5 last time, by address."""
+        """Brokers that did not take MQTT 5 last time, by address."""
         self._thread = threading.Thread(target=self._run, name="mqtt", daemon=True)
 
     def start(self) -> None:
@@ -193,9 +193,10 @@ class Publisher:
         try:
             session.run()
         except LinkFailed as failure:
-            if broker.version == "auto" and failure.problem.code == "NET303":
+            refused = failure.problem.code == "NET303"
+            if refused or failure.problem.code == "NET302":  # some brokers say nothing at all to an MQTT 5 CONNECT
                 self._plain[address] = spoken.version == "5"
-            if spoken.version == "3.1.1" or broker.version != "auto" or failure.problem.code != "NET303":
+            if not (refused and broker.version == "auto" and spoken.version == "5"):
                 self._trouble(failure.problem)
         self._session = None
         self._refused_before += session.refused
@@ -205,7 +206,7 @@ class Publisher:
         return was_up
 
     def _version_for(self, broker: Broker) -> Literal["5", "3.1.1"]:
-        """The protocol version to speak now: with `auto` the other one after each refusal, beginning with 5."""
+        """The protocol version to speak now: with `auto` the other one after each failure, beginning with 5."""
         if broker.version != "auto":
             return broker.version
         return "3.1.1" if self._plain.get(f"{broker.host}:{broker.port}") else "5"

@@ -6,6 +6,7 @@ from collector.io.broker_process import BrokerPlan, BrokerProcess
 from edge_agent.io.mqtt import LinkTrouble, LinkUp
 from edge_agent.model.points import Broker
 from tests.suites.mqtt_link import Heard, publisher
+from tests.support.broker import Broker as PlainBroker
 from tests.support.ports import wait_until
 
 
@@ -21,6 +22,17 @@ def test_the_embedded_broker_is_reached_without_choosing_a_version() -> None:
     finally:
         link.stop()
         broker.stop()
+
+
+def test_a_broker_that_says_nothing_to_mqtt_5_is_reached_too() -> None:
+    with PlainBroker() as broker:
+        heard = Heard()
+        link = publisher(heard, Broker("127.0.0.1", broker.port))
+        link.start()
+        try:
+            wait_until(lambda: heard.of(LinkUp), 40, "the link")
+        finally:
+            link.stop()
 
 
 def test_a_fixed_version_stays_and_the_refusal_is_told() -> None:
