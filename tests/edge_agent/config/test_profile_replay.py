@@ -21,9 +21,10 @@ def device_of(profile: str, transcript: Transcript, folder: Path) -> Device:
     shown = {shown.point for exchange in transcript.exchanges for shown in exchange.shown}
     points = ", ".join(f"{{id: {point}, enabled: true}}" for point in sorted(shown))  # some are off until somebody wants them
     file = folder / "site.yaml"
+    devices = f"[{{id: device, profile: {profile}, unit: {first[6 if tcp else 0]}, points: [{points}]}}]"
     file.write_text(
         "site: bench\ngateway: gw-1\nmqtt: {brokers: [{host: 127.0.0.1}]}\n"
-        f"buses:\n  - id: one\n    {bus}\n    devices: [{{id: device, profile: {profile}, unit: {first[6 if tcp else 0]}, points: [{points}]}}]\n",
+        f"buses:\n  - id: one\n    {bus}\n    devices: {devices}\n",
         encoding="utf-8",
     )
     return load_site(file).site.buses[0].devices[0]
