@@ -132,7 +132,9 @@ class Demo:
         live = [w for w in self.warnings() if w["state"] != "past"]
         shown = ", ".join(f"{w['site']} {w['rule']} ({w['level']}{', over' if w['over'] else ''})" for w in reversed(live[:6]))
         clock = datetime.now(UTC).strftime("%H:%M:%S")
-        return f"{clock}  read {read:6d}  delivered {delivered:6d}  outbox {depth:3d} batches  warnings: {shown or 'none'}"
+        log = read_json(self.folder / "collector" / "status.json") or {}
+        stored = f"stored {log.get('stored', 0)} of {log.get('log_last', 0)} batches"
+        return f"{clock}  read {read:6d}  delivered {delivered:6d}  {stored}  outbox {depth:3d}  warnings: {shown or 'none'}"
 
     def live(self, seconds: float | None, stop: threading.Event) -> None:
         """Prints until the time is over, or somebody ends it. Raises DemoFailed when a program ends by itself."""
