@@ -14,6 +14,7 @@ import threading
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -22,11 +23,13 @@ from typing import Any
 import yaml
 
 from examples.demo import readings
-from examples.demo.account import check_readings, check_warnings
+from examples.demo.account import Key, check_readings, check_warnings
 from examples.demo.programs import HERE, REPOSITORY, DemoFailed, Program, free_port, read_json, wait_for
 
 SITES = ("shiquan", "baihe")
 LINE_S = 5.0
+SHOWN = 6
+"""Warnings in a live line."""
 APART_MS = 10_000
 """The record ends so long before the agents begin: a first stamp may lag by what the clock's bound allows."""
 SHORTEST_CHECK_S = 85
@@ -129,8 +132,9 @@ class Demo:
         """The live line."""
         delivery = [self.status(site).get("delivery", {}) for site in SITES]
         read, delivered, depth = (sum(int(d.get(name, 0)) for d in delivery) for name in ("taken", "delivered", "depth"))
-        live = [w for w in self.warnings() if w["state"] != "past"]
-        shown = ", ".join(f"{w['site']} {w['rule']} ({w['level']}{', over' if w['over'] else ''})" for w in reversed(live[:6]))
+        live = [w for w in self.warnings() if w["state"] not in ("past", "closed")]
+        shown = ", ".join(f"{w['site']} {w['rule']} ({w['level']}{', over' if w['over'] else ''})" for w in reversed(live[:SHOWN]))
+        shown += f" and {len(live) - SHOWN} more" if len(live) > SHOWN else ""
         clock = datetime.now(UTC).strftime("%H:%M:%S")
         log = read_json(self.folder / "collector" / "status.json") or {}
         stored = f"stored {log.get('stored', 0)} of {log.get('log_last', 0)} batches"
@@ -162,10 +166,20 @@ class Demo:
             program.end()
 
 
-def check(demo: Demo, warnings: list[dict[str, Any]]) -> list[str]:
-    """Everything that is not as it must be, after every program has ended."""
+def told(demo: Demo) -> tuple[dict[Key, int], dict[str, Mapping[str, Any]], dict[Key, list[tuple[int, Any]]]]:
+    """Readings in the log by series, what each agent said at its end, readings in the store; says the sums of each site."""
     in_log, said = readings.stopped(demo.folder / "collector" / "log.sqlite")
     stored = readings.stored(demo.folder / "collector" / "store.sqlite", demo.began_ms)
+    for site in SITES:
+        taken = said.get(site, {}).get("taken", "an unknown number of")
+        logged = sum(count for key, count in in_log.items() if key[0] == site)
+        say(f"{site}: {taken} readings taken, {logged} in the log, {sum(len(r) for k, r in stored.items() if k[0] == site)} stored")
+    return in_log, said, stored
+
+
+def check(demo: Demo, warnings: list[dict[str, Any]]) -> list[str]:
+    """Everything that is not as it must be, after every program has ended."""
+    in_log, said, stored = told(demo)
     served: dict[Any, list[Any]] = {}
     for site in SITES:
         served |= readings.served(HERE / "sites" / f"{site}.yaml", demo.environments[site], demo.folder)
@@ -174,7 +188,6 @@ def check(demo: Demo, warnings: list[dict[str, Any]]) -> list[str]:
     for site in SITES:
         taken = said.get(site, {}).get("taken")
         logged = sum(count for key, count in in_log.items() if key[0] == site)
-        say(f"{site}: {taken} readings taken, {logged} in the log, {sum(len(r) for k, r in stored.items() if k[0] == site)} stored")
         if taken != logged:
             account.errors.append(f"{site}: {taken} taken, {logged} in the log")
     expected = yaml.safe_load((HERE / "expected.yaml").read_text(encoding="utf-8"))
@@ -194,11 +207,11 @@ def run(arguments: argparse.Namespace, stop: threading.Event) -> int:
         demo.live(arguments.seconds, stop)
         say("Ending: agents deliver what they hold ...")
         demo.end_agents()
-        if arguments.check:
-            wait_for("the last readings in the store", lambda: settled(demo), seconds=20)
+        wait_for("the last readings in the store", lambda: settled(demo), seconds=20)
         warnings = demo.warnings()
         demo.end()
         if not arguments.check:
+            told(demo)
             return 0
         errors = check(demo, warnings)
     except DemoFailed as failed:
