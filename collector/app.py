@@ -31,7 +31,7 @@ from collector.io.page_server import PageServer
 from collector.io.service import Heartbeats, Service
 from collector.io.sqlite_log import SqliteLog
 from collector.io.state_folder import StateFolder
-from collector.io.status_file import ProblemLine, Status, write_status
+from collector.io.status_file import ProblemLine, Status, StatusFile
 from collector.notifiers import Channel
 from collector.notifiers import build as build_notifier
 from collector.notifiers.dispatch import Dispatcher
@@ -70,8 +70,7 @@ def run(loaded: Loaded) -> int:
         _log.info("collector %s runs; page %s", __version__, collector.page_url)
         while not stopping.wait(STATUS_S):
             stuck = collector.heartbeats.stuck()
-            status = collector.status()
-            write_status(loaded.state, status)
+            status = collector.tell_status()
             if not stuck:
                 service.alive()
             service.status(f"{status.gateways} gateways, {status.received} batches, {len(status.problems)} problems")
@@ -97,6 +96,7 @@ class Collector:
         """Builds and starts all. Raises ProblemError with everything that speaks against it."""
         settings, self._clock = loaded.settings, SystemClock()
         self._started_ms = self._clock.utc_ms()
+        self._status_file = StatusFile(loaded.state)
         self.heartbeats = Heartbeats(self._clock.monotonic_ms)
         rules = load_rules(loaded.rule_folders)
         county = load_county(loaded, frozenset(rules))
@@ -143,7 +143,13 @@ class Collector:
     def problems(self) -> Sequence[Problem]:
         """What is wrong with the collector itself at this moment."""
         broker = self._link.broker.problem() if self._link.broker is not None else None
-        found = [broker, self._link.subscriber.problem(), self._disk.problem(), *self._pipeline.problems()]
+        found = [
+            broker,
+            self._link.subscriber.problem(),
+            self._disk.problem(),
+            self._status_file.problem(),
+            *self._pipeline.problems(),
+        ]
         return [problem for problem in found if problem is not None]
 
     def status(self) -> Status:
@@ -167,6 +173,12 @@ class Collector:
             poison=self._pipeline.receiver.poison,
             problems=[ProblemLine(problem.code, problem.where, problem.what, problem.do) for problem in self.problems()],
         )
+
+    def tell_status(self) -> Status:
+        """Writes the status file; gives what it holds."""
+        status = self.status()
+        self._status_file.write(status)
+        return status
 
     def _start_dispatcher(self, operations: SqliteOperations, notifiers: dict[str, Notifier], parts: ExitStack) -> Dispatcher:
         ending = threading.Event()

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from pathlib import Path
 
 import msgspec
 
+from edge_agent.common.problem import Problem
+
+_log = logging.getLogger(__name__)
 NAME = "status.json"
 MAX_BYTES = 4 << 20
 STALE_MS = 15_000
@@ -52,6 +56,32 @@ def write_status(state: Path, status: Status) -> None:
     with os.fdopen(opened, "wb") as file:
         file.write(msgspec.json.encode(status))
     new.replace(state / NAME)
+
+
+class StatusFile:
+    """Writes the status of a running collector. A folder that refuses is a problem to tell, never an end."""
+
+    def __init__(self, state: Path) -> None:
+        self._state = state
+        self._problem: Problem | None = None
+
+    def write(self, status: Status) -> None:
+        """Replaces the file; the first refusal and the return are logged."""
+        try:
+            write_status(self._state, status)
+        except OSError as error:
+            what = f"The status file cannot be written: {error.strerror or error}. `collector status` is blind; all else goes on."
+            if self._problem is None:
+                _log.error("%s", what)
+            self._problem = Problem("COL410", str(self._state / NAME), what, "free space, or check the disk: `df -h`, `dmesg`.")
+            return
+        if self._problem is not None:
+            _log.warning("the status file can be written again")
+        self._problem = None
+
+    def problem(self) -> Problem | None:
+        """Why the file is not written at this moment."""
+        return self._problem
 
 
 def read_status(state: Path) -> Status | None:

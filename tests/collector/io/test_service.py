@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import socket
 from pathlib import Path
 
+import pytest
+
 from collector.io.service import Heartbeats, Service
-from collector.io.status_file import Status, read_status, write_status
+from collector.io.status_file import NAME, Status, StatusFile, read_status, write_status
+
+STATUS = Status(1, 0, 7, "127.0.0.1", 1883, True, "http://x", 5, 5, 4, 1, 5, 0, 0, 0)
 
 
 def test_systemd_hears_each_word(tmp_path: Path) -> None:
@@ -42,9 +47,26 @@ def test_a_thread_that_does_not_come_round_is_named() -> None:
 
 def test_the_status_file_is_whole_or_not_there(tmp_path: Path) -> None:
     assert read_status(tmp_path) is None
-    status = Status(1, 0, 7, "127.0.0.1", 1883, True, "http://x", 5, 5, 4, 1, 5, 0, 0, 0)
-    write_status(tmp_path, status)
-    assert read_status(tmp_path) == status
+    write_status(tmp_path, STATUS)
+    assert read_status(tmp_path) == STATUS
     assert (tmp_path / "status.json").stat().st_mode & 0o007 == 0
     (tmp_path / "status.json").write_text("{")
     assert read_status(tmp_path) is None
+
+
+def test_a_disk_that_refuses_the_status_file_is_told_once_and_heals(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    state = tmp_path / "state"
+    file = StatusFile(state)
+    state.write_text("a file where the folder should be")
+    file.write(STATUS)
+    state.unlink()
+    state.mkdir()
+    (state / f".{NAME}.new").symlink_to("/dev/full")
+    file.write(STATUS)
+    problem = file.problem()
+    assert problem is not None
+    assert (problem.code, os.strerror(28) in problem.what, len(caplog.records)) == ("COL410", True, 1)
+    assert read_status(state) is None
+    (state / f".{NAME}.new").unlink()
+    file.write(STATUS)
+    assert (file.problem(), read_status(state)) == (None, STATUS)
