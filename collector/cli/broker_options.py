@@ -8,6 +8,7 @@ import typer
 
 from collector.config.load import Loaded, read_secret
 from collector.io.mqtt_subscriber import BrokerAddress
+from collector.io.state_folder import is_held
 from collector.io.status_file import read_status
 from edge_agent.common.problem import Problem, ProblemError
 
@@ -49,7 +50,7 @@ def address_of(loaded: Loaded, broker: str | None, user: str, password_file: str
 
 def _port_now(loaded: Loaded) -> int:
     status = read_status(loaded.state)
-    if status is None:
+    if status is None or not is_held(loaded.state):
         do = "start it: `collector run`, or name the broker with --broker."
         raise ProblemError(Problem("TRY411", str(loaded.state), "No collector runs on this state directory.", do))
     return status.broker_port

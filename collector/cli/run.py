@@ -8,7 +8,8 @@ import typer
 
 from collector.cli.options import AsJson, ConfigArgument, ConfigFile
 from collector.config.load import load
-from collector.io.status_file import STALE_MS, Status, read_status
+from collector.io.state_folder import is_held
+from collector.io.status_file import NAME, STALE_MS, Status, read_status
 from edge_agent.common.problem import Exit, Problem, ProblemError
 from edge_agent.common.terminal import say, say_json, talk
 
@@ -36,10 +37,14 @@ def status_command(config: ConfigFile = None, as_json: AsJson = False) -> None:
     """
     loaded = load(config)
     status = read_status(loaded.state)
-    if status is None or time.time_ns() // 1_000_000 - status.at_ms > STALE_MS:
+    if status is None or not is_held(loaded.state):
         raise ProblemError(
             Problem("TRY411", str(loaded.state), "No collector runs on this state directory.", "start it: `collector run`.")
         )
+    age_s = (time.time_ns() // 1_000_000 - status.at_ms) // 1000
+    if age_s * 1000 > STALE_MS:
+        what = f"A collector runs, but its status file is {age_s} s old: the disk is full, or it hangs."
+        raise ProblemError(Problem("COL410", str(loaded.state / NAME), what, "see its log and `df -h`."))
     if as_json:
         import msgspec
 

@@ -9,6 +9,25 @@ from types import TracebackType
 
 from edge_agent.common.problem import Problem, ProblemError
 
+LOCK = "lock"
+
+
+def is_held(path: Path) -> bool:
+    """True while a collector runs on this state directory; also when its lock may not be looked at."""
+    try:
+        lock = os.open(path / LOCK, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return True
+    try:
+        fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(lock)
+    return False
+
 
 class StateFolder:
     """The folder while it is held; `with` frees it."""
@@ -18,7 +37,7 @@ class StateFolder:
         self.path = path
         try:
             path.mkdir(mode=0o750, parents=True, exist_ok=True)
-            self._lock = os.open(path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
+            self._lock = os.open(path / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
         except OSError as error:
             do = "set state_directory to a folder that this user may write."
             raise ProblemError(

@@ -14,7 +14,7 @@ _log = logging.getLogger(__name__)
 NAME = "status.json"
 MAX_BYTES = 4 << 20
 STALE_MS = 15_000
-"""A file older than this is of a collector that no longer runs."""
+"""A file older than this says nothing of the present."""
 
 
 class ProblemLine(msgspec.Struct, frozen=True):

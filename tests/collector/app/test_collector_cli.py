@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from collector.cli import build_app
+from collector.io.state_folder import StateFolder
+from collector.io.status_file import Status, write_status
 from edge_agent.common.program import run
 
 EXAMPLES = Path(__file__).parents[3] / "examples"
@@ -76,6 +80,22 @@ def test_without_a_collector(tmp_path: Path, capsys: pytest.CaptureFixture[str])
     assert call("status", "--config", file, "--json") == 75
     assert call("account", "--config", file, "--json") == 75
     assert capsys.readouterr().out.count("TRY4") == 2
+
+
+def test_the_status_of_a_collector_that_was_killed_is_not_shown(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file, state = tmp_path / "c.yaml", tmp_path / "state"
+    file.write_text("state_directory: state\n")
+    now_ms = time.time_ns() // 1_000_000
+    fresh = Status(now_ms, now_ms, 7, "127.0.0.1", 1883, True, "http://x", 5, 5, 4, 1, 5, 0, 0, 0)
+    with StateFolder(state):
+        write_status(state, fresh)
+        assert call("status", "--config", file) == 0
+        write_status(state, msgspec.structs.replace(fresh, at_ms=now_ms - 60_000))
+        assert call("status", "--config", file) == 1
+        assert "COL410" in capsys.readouterr().err
+    write_status(state, fresh)
+    assert call("status", "--config", file) == 75
+    assert "TRY411" in capsys.readouterr().err
 
 
 def test_a_broker_user_fits_the_users_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
