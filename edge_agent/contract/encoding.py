@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from edge_agent.contract import message as m
+from edge_agent.contract.topics import is_id
 
 MAX_UNPACKED = 1 << 20
 """A message may hold at most 1 MiB when unpacked."""
@@ -113,10 +114,11 @@ def decode_body(raw: bytes) -> m.Body:
 
 
 def decode_birth_body(raw: bytes) -> m.BirthBody:
-    """The body that `encode_birth_body` made. Raises Malformed."""
+    """The body that `encode_birth_body` made: its names are ids, each index and each point stands once. Raises Malformed."""
     body = _decode(_birth_body, raw)
     if len(body.series) > MAX_SERIES:
         raise Malformed("too-large", f"{len(body.series)} series")
+    _check_birth(body)
     return body
 
 
@@ -226,6 +228,43 @@ def _check_body(body: m.Body) -> None:
                     raise Malformed("range", f"series {column.i}: an integer of more than 63 bits")
     if readings > MAX_READINGS:
         raise Malformed("too-large", f"{readings} readings")
+
+
+def _check_birth(body: m.BirthBody) -> None:
+    indices: set[int] = set()
+    points: set[tuple[str, str]] = set()
+    for series in body.series:
+        if not 0 <= series.i < MAX_SERIES:
+            raise Malformed("range", f"series index {series.i}")
+        if not (is_id(series.device) and is_id(series.point)):
+            raise Malformed("shape", f"series {series.i}: {series.device[:40]!r}, {series.point[:40]!r} are no two ids")
+        if series.i in indices or (series.device, series.point) in points:
+            raise Malformed("shape", f"series {series.i}: {series.device}.{series.point} or its index stands twice")
+        indices.add(series.i)
+        points.add((series.device, series.point))
+        if any(len(text) > MAX_TEXT for text in _series_texts(series)):
+            raise Malformed("too-large", f"series {series.i}: text")
+    for device in body.devices:
+        if not is_id(device.id):
+            raise Malformed("shape", f"device {device.id[:40]!r} is no id")
+        if any(len(text) > MAX_TEXT for text in _device_texts(device)):
+            raise Malformed("too-large", f"device {device.id}: text")
+    if len(body.software) > MAX_TEXT:
+        raise Malformed("too-large", "software")
+
+
+def _series_texts(series: m.Series) -> Iterator[str]:
+    yield from (series.unit, series.role, *series.texts, *series.signs, *series.signs.values())
+    for text in (series.name, *series.texts.values()):
+        if text is not None:
+            yield from (text.zh, text.en)
+
+
+def _device_texts(device: m.Device) -> Iterator[str]:
+    yield from (device.profile, device.profile_version, device.bus, device.part_of, *device.fed_by, *device.nameplate)
+    yield from (value for value in device.nameplate.values() if isinstance(value, str))
+    if device.name is not None:
+        yield from (device.name.zh, device.name.en)
 
 
 def times_ms(t0: int, block: m.Block) -> list[int]:

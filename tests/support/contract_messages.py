@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from edge_agent.contract import encoding as e
 from edge_agent.contract import message as m
+from edge_agent.contract.topics import ID_PATTERN
 
 DECODERS: dict[str, Callable[[bytes], Any]] = {
     "data": e.decode_sequenced,
@@ -42,6 +43,7 @@ def _plain(value: Any) -> Any:
 
 
 texts = st.text(st.characters(codec="utf-8"), max_size=20)
+ids = st.from_regex(ID_PATTERN, fullmatch=True)
 numbers = st.floats(allow_nan=False, allow_infinity=False)
 values = st.one_of(numbers, st.integers(-e.MAX_INTEGER, e.MAX_INTEGER), st.booleans(), texts, st.none())
 epochs = st.builds(lambda n, r: f"{n}-{r:016x}", st.integers(0, 10**10 - 1), st.integers(0, 2**64 - 1))
@@ -79,13 +81,14 @@ def data(draw: st.DrawFn) -> m.Data:
 words = st.builds(m.Text, texts, texts)
 limits = st.builds(m.Limits, *[st.none() | numbers] * 6)
 series = st.builds(
-    m.Series, st.integers(0, 999), texts, texts, texts, texts, st.integers(0, 10**6),
+    m.Series, st.integers(0, e.MAX_SERIES - 1), ids, ids, texts, texts, st.integers(0, 10**6),
     st.sampled_from(["number", "counter", "bool", "text", "code", "bits"]), lanes, st.none() | st.integers(0, 9), st.none() | words,
     st.none() | limits, st.dictionaries(texts, words, max_size=2), st.dictionaries(texts, texts, max_size=2),
 )  # fmt: skip
 plates = st.dictionaries(texts, st.one_of(numbers, st.integers(-e.MAX_INTEGER, e.MAX_INTEGER), st.booleans(), texts), max_size=2)
-devices = st.builds(m.Device, texts, texts, texts, texts, st.none() | words, plates, texts, st.lists(texts, max_size=2))
-birth_bodies = st.builds(m.BirthBody, texts, st.lists(series, max_size=3), st.lists(devices, max_size=2), st.integers(0, 10**6))
+devices = st.builds(m.Device, ids, texts, texts, texts, st.none() | words, plates, texts, st.lists(texts, max_size=2))
+tables = st.lists(series, max_size=3, unique_by=(lambda s: s.i, lambda s: (s.device, s.point)))
+birth_bodies = st.builds(m.BirthBody, texts, tables, st.lists(devices, max_size=2), st.integers(0, 10**6))
 
 
 @st.composite

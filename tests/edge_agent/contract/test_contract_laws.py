@@ -144,6 +144,36 @@ def test_a_birth_whose_hash_is_not_that_of_its_body_is_refused() -> None:
             e.decode_sequenced(e.encode(birth))
 
 
+LONG = "x" * (e.MAX_TEXT + 1)
+NO_BIRTHS: list[tuple[str, list[m.Series], list[m.Device]]] = [
+    *[("shape", [m.Series(0, bad, "flow")], []) for bad in ("<script>", "a/b", "a+b", "#", "", "A", "a" * 33, "a\n")],
+    *[("shape", [m.Series(0, "meter", bad)], []) for bad in ("<script>", "a/b", "a.b", "", "水位")],
+    *[("shape", [], [m.Device(bad)]) for bad in ("<script>", "a/b", "", "-a")],
+    ("shape", [m.Series(0, "meter", "flow"), m.Series(0, "meter", "level")], []),
+    ("shape", [m.Series(0, "meter", "flow"), m.Series(1, "meter", "flow")], []),
+    ("range", [m.Series(-1, "meter", "flow")], []),
+    ("range", [m.Series(e.MAX_SERIES, "meter", "flow")], []),
+    ("too-large", [m.Series(0, "meter", "flow", unit=LONG)], []),
+    ("too-large", [m.Series(0, "meter", "flow", name=m.Text("a", LONG))], []),
+    ("too-large", [m.Series(0, "meter", "flow", texts={"1": m.Text(LONG, "a")})], []),
+    ("too-large", [m.Series(0, "meter", "flow", signs={"1": LONG})], []),
+    ("too-large", [], [m.Device("meter", name=m.Text(LONG, ""))]),
+    ("too-large", [], [m.Device("meter", nameplate={"maker": LONG})]),
+    ("too-large", [], [m.Device("meter", fed_by=["pump", LONG])]),
+]
+
+
+@pytest.mark.parametrize(("reason", "series", "devices"), NO_BIRTHS)
+def test_a_birth_whose_names_are_no_ids_or_stand_twice_or_never_end_is_refused(
+    reason: str, series: list[m.Series], devices: list[m.Device]
+) -> None:
+    raw, name = e.encode_birth_body(m.BirthBody("a", series, devices))
+    birth = m.Birth(1, "1-0123456789abcdef", "u", 1, 1, name, "boot", 1_790_000_000_000, msgspec.Raw(raw))
+    with pytest.raises(e.Malformed) as refused:
+        e.decode_sequenced(e.encode(birth))
+    assert refused.value.reason == reason
+
+
 @pytest.mark.parametrize("kind", MESSAGES)
 def test_another_version_is_refused_by_name(kind: str) -> None:
     @settings(max_examples=3, deadline=None)
