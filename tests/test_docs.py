@@ -75,4 +75,4 @@ def test_no_file_names_a_registry_or_a_path_of_a_machine() -> None:
         assert not (file.suffix == ".json" and '"resolved"' in file.read_text(encoding="utf-8")), name
         if file.suffix in {".py", ".md", ".yaml", ".yml", ".txt", ".toml", ".json", ".sh", ""} and file.is_file():
             text = file.read_text(encoding="utf-8", errors="ignore")
-            assert not re.search(r"--index-url|registry\.npmjs|files\.pythonhosted|/work/[a-z]|/tmp/venv", text), name
+            assert not re.search(r"--index-url|registry\.np[m]js|files\.pythonhoste[d]|/wor[k]/[a-z]|/tmp/ven[v]", text), name
