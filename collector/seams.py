@@ -107,7 +107,7 @@ class Store(Protocol):
         ...
 
     def latest(self, site: str | None = None) -> Mapping[SeriesKey, Sample]:
-        """The newest reading of each series by time."""
+        """The newest reading of each series by time, but for what is stamped more than AHEAD_MS ahead of the store's clock."""
         ...
 
     def range(self, key: SeriesKey, from_ms: int, to_ms: int, max_points: int | None = None) -> Sequence[Sample]:

@@ -8,6 +8,9 @@ from dataclasses import dataclass, field
 from collector.domain.identity import SeriesKey
 from edge_agent.contract.message import Limits, Text, Value
 
+AHEAD_MS = 10 * 60_000
+"""A reading stamped further than this after the collector's time tells of a wrong clock: uncertain, and never the latest."""
+
 
 @dataclass(frozen=True, slots=True)
 class SeriesInfo:

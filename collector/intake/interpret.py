@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from collector.domain.identity import GatewayId, SeriesKey
 from collector.domain.interpreted import Interpreted, SiteEvent
-from collector.domain.series import SeriesColumn, SeriesInfo
+from collector.domain.series import AHEAD_MS, SeriesColumn, SeriesInfo
 from collector.intake.records import Record
 from edge_agent.contract import encoding
 from edge_agent.contract import message as m
@@ -84,15 +84,21 @@ def interpret(record: Record, births: Births) -> Interpreted | None:
             if info is None:
                 births.unknown_series += 1
             else:
-                columns.append(SeriesColumn(info, times, column.v, _qualities(column, bound_ms)))
+                columns.append(
+                    SeriesColumn(info, times, column.v, _qualities(column, bound_ms, times, record.received_ms + AHEAD_MS))
+                )
     events = tuple(_event(event, head.t0) for event in head.d.events)
     return Interpreted(*common, tuple(columns), events, tuple(head.d.gaps), clock_bound_ms=bound_ms)
 
 
-def _qualities(column: m.Column, bound_ms: int) -> list[int]:
+def _qualities(column: m.Column, bound_ms: int, times: Sequence[int], until_ms: int) -> list[int]:
+    """Qualities by reading; good ones with a stamp that may be far off, or that lies after `until_ms`, are uncertain."""
     codes = list(encoding.qualities(column))
     if bound_ms > UNSURE_MS:
         return [int(Quality.UNCERTAIN_CLOCK) if code == 0 else code for code in codes]
+    if max(times, default=until_ms) > until_ms:
+        ahead = int(Quality.UNCERTAIN_CLOCK)
+        return [ahead if code == 0 and time_ms > until_ms else code for code, time_ms in zip(codes, times, strict=True)]
     return codes
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from collector.domain.identity import GatewayId, SeriesKey
-from collector.domain.series import Sample, SeriesColumn, SeriesInfo
+from collector.domain.series import AHEAD_MS, Sample, SeriesColumn, SeriesInfo
 from collector.seams import StorageFailed, StoreBatch
 from collector.stores import StoreSettings
 from collector.stores import embedded_hours as hours
@@ -32,7 +32,8 @@ T = TypeVar("T")
 _log = logging.getLogger(__name__)
 _NEWER = """
 INSERT INTO latest VALUES(?,?,?,?) ON CONFLICT(series) DO UPDATE
-SET time_ms = excluded.time_ms, value = excluded.value, quality = excluded.quality WHERE excluded.time_ms >= latest.time_ms
+SET time_ms = excluded.time_ms, value = excluded.value, quality = excluded.quality
+WHERE excluded.time_ms >= latest.time_ms OR latest.time_ms > ?
 """
 
 
@@ -101,13 +102,14 @@ class EmbeddedStore:
             return [known.info for known in _load_series(database, site)]
 
     def latest(self, site: str | None = None) -> dict[SeriesKey, Sample]:
-        """The newest reading of each series by time."""
+        """The newest reading of each series by time; what is stamped more than AHEAD_MS ahead of the clock is left out."""
         query = (
             "SELECT site, gateway, device, point, time_ms, value, quality FROM latest JOIN series ON series.id = latest.series"
-            + (" WHERE site = ?" if site is not None else "")
+            + " WHERE time_ms <= ?"
+            + (" AND site = ?" if site is not None else "")
         )
         with self._reading() as database:
-            rows = database.execute(query, (site,) if site is not None else ()).fetchall()
+            rows = database.execute(query, (self._until_ms(), *((site,) if site is not None else ()))).fetchall()
         return {SeriesKey(*row[:4]): Sample(row[4], unpack_value(row[5]), row[6]) for row in rows}
 
     def range(self, key: SeriesKey, from_ms: int, to_ms: int, max_points: int | None = None) -> list[Sample]:
@@ -163,18 +165,29 @@ class EmbeddedStore:
             those.add(first_ms // HOUR_MS)
         else:
             those.update(time_ms // HOUR_MS for column in columns for time_ms in column.times)
-        database.executemany(_NEWER, [self._newest(database, column) for column in columns])
+        until_ms = self._until_ms()
+        newest = (self._newest(database, column, until_ms) for column in columns)
+        database.executemany(_NEWER, [row for row in newest if row is not None])
 
-    def _newest(self, database: sqlite3.Connection, column: SeriesColumn) -> tuple[int, int, bytes, int]:
-        place = max(range(len(column.times)), key=column.times.__getitem__)
-        number = self._number(database, column.series, column.times[place])
-        return number, column.times[place], pack_value(column.values[place]), column.qualities[place]
+    def _newest(self, database: sqlite3.Connection, column: SeriesColumn, until_ms: int) -> tuple[int, int, bytes, int, int] | None:
+        """The row of `latest`; None where every reading lies too far in the future."""
+        times = column.times
+        place = max((n for n, time_ms in enumerate(times) if time_ms <= until_ms), key=times.__getitem__, default=None)
+        if place is None:
+            return None
+        number = self._number(database, column.series, times[place])
+        return number, times[place], pack_value(column.values[place]), column.qualities[place], until_ms
+
+    def _until_ms(self) -> int:
+        """The last instant that may speak of the present."""
+        return self._clock.utc_ms() + AHEAD_MS
 
     def _number(self, database: sqlite3.Connection, info: SeriesInfo, at_ms: int) -> int:
         """The id of a series. Changed attributes go into its history; the newest by time of measurement are the present ones."""
         known = self._known.get(info.key)
         if known is not None and (known.info is info or known.info == info):
             return known.id
+        at_ms = min(at_ms, self._clock.utc_ms())
         attributes = pack_attributes(info)
         if known is None:
             query = "INSERT INTO series(site, gateway, device, point, attributes, since_ms) VALUES(?,?,?,?,?,?)"

@@ -14,11 +14,12 @@ from typing import Any
 import httpx
 
 from collector.domain.identity import SeriesKey
-from collector.domain.series import Sample, SeriesInfo
+from collector.domain.series import AHEAD_MS, Sample, SeriesInfo
 from collector.seams import StoreAway, StoreBatch, StoreRefused
 from collector.stores import StoreSettings, line_protocol
 from collector.stores.influx_sidecar import Sidecar
 from collector.stores.rollup import thin
+from edge_agent.common.clock import Clock, SystemClock
 from edge_agent.contract.message import Value
 
 KIND = "influx"
@@ -40,11 +41,12 @@ class InfluxSettings:
 class InfluxStore:
     """The store on a server. Writes come from one thread."""
 
-    def __init__(self, settings: InfluxSettings, sidecar: Path) -> None:
+    def __init__(self, settings: InfluxSettings, sidecar: Path, clock: Clock | None = None) -> None:
         """sidecar: a small database of this store on this machine."""
         from collector.stores._influx_write import LineWriter  # influxdb-client costs 30 MB that the embedded store does not need
 
         self._settings = settings
+        self._clock = clock or SystemClock()
         self._sidecar = Sidecar(sidecar)
         self._writer = LineWriter(settings.url, settings.org, settings.bucket, settings.token)
         self._http = httpx.Client(base_url=settings.url, timeout=TIMEOUT_S, headers=self._login(), follow_redirects=False)
@@ -78,8 +80,12 @@ class InfluxStore:
         return [info for info in self._known.values() if site is None or info.key.site == site]
 
     def latest(self, site: str | None = None) -> dict[SeriesKey, Sample]:
-        """The newest reading of each series by time. Raises StoreAway, StoreRefused."""
-        where = f" WHERE \"site\" = '{_literal(site)}'" if site is not None else ""
+        """The newest reading of each series by time; what is stamped more than AHEAD_MS ahead of the clock is left out.
+
+        Raises StoreAway, StoreRefused.
+        """
+        where = f" WHERE time <= {self._clock.utc_ms() + AHEAD_MS}ms"
+        where += f" AND \"site\" = '{_literal(site)}'" if site is not None else ""
         query = f'SELECT "value", "text", "quality" FROM "reading"{where} GROUP BY * ORDER BY time DESC LIMIT 1'
         found: dict[SeriesKey, Sample] = {}
         for key, samples in self._query(query):

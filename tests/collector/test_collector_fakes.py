@@ -6,9 +6,10 @@ from collections.abc import Callable
 
 import pytest
 
+from collector.domain.series import AHEAD_MS
 from collector.seams import Log, Store
 from tests.suites.log import LogSuite
-from tests.suites.store import StoreSuite
+from tests.suites.store import END, StoreSuite
 from tests.support.fakes import FakeLog, FakeStore
 
 
@@ -22,5 +23,5 @@ class TestFakeLog(LogSuite):
 class TestFakeStore(StoreSuite):
     @pytest.fixture
     def reopen(self) -> Callable[[], Store]:
-        store = FakeStore()
+        store = FakeStore(END + AHEAD_MS)
         return lambda: store

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from collector.domain.series import Sample
+from collector.domain.series import AHEAD_MS, Sample
 from collector.seams import Store
 from edge_agent.contract.message import Value
 from tests.support.line import FLOW, STATE, T0, batch
@@ -15,12 +15,22 @@ from tests.support.line import FLOW, STATE, T0, batch
 END = T0 + 10_000_000
 
 
+class StandingClock:
+    """The clock of a store under test; it stands at END, after every reading but those of the future."""
+
+    def monotonic_ms(self) -> int:
+        return END
+
+    def utc_ms(self) -> int:
+        return END
+
+
 def rows(store: Store, from_ms: int = 0, to_ms: int = END) -> list[tuple[int, Value, int]]:
     return [(s.time_ms - T0, s.value, s.quality) for s in store.range(FLOW.key, from_ms, to_ms)]
 
 
 class StoreSuite:
-    """`reopen()` gives the same store as after a restart."""
+    """`reopen()` gives the same store as after a restart. Its clock is a StandingClock."""
 
     @pytest.fixture
     def reopen(self) -> Callable[[], Store]:
@@ -57,6 +67,18 @@ class StoreSuite:
         store.write([batch(1, [1000, 3000], [1.0, 3.0])], 2)
         assert rows(store) == [(1000, 1.0, 0), (3000, 3.0, 0), (5000, 5.0, 0)]
         assert store.latest()[FLOW.key].value == 5.0
+
+    def test_a_reading_of_the_future_does_not_become_the_latest(self, reopen: Callable[[], Store]) -> None:
+        now, ahead = END - T0, END - T0 + AHEAD_MS + 1
+        store = reopen()
+        store.write([batch(1, [ahead], [9.0]), batch(2, [ahead], [True], STATE)], 1)
+        assert dict(store.latest("shiquan")) == {}
+        store.write([batch(3, [now - 1000, ahead + 1], [1.0, 8.0]), batch(4, [now], [2.0], replace(FLOW, unit="l/s"))], 2)
+        assert store.latest("shiquan") == store.latest() == {FLOW.key: Sample(END, 2.0, 0)}
+        assert {info.key: info.unit for info in store.series()}[FLOW.key] == "l/s"
+        assert store.count(FLOW.key, END - 1000, END + 2 * AHEAD_MS) == 4, "it is kept all the same"
+        store.write([batch(5, [ahead - 1], [3.0])], 3)
+        assert store.latest()[FLOW.key].value == 3.0, "a little ahead is no wrong clock"
 
     def test_one_instant_holds_one_reading(self, reopen: Callable[[], Store]) -> None:
         store = reopen()

@@ -68,7 +68,9 @@ class FakeLog:
 class FakeStore:
     """`seams.Store`. `failure`: what the next writes raise (StoreAway, StoreRefused, StorageFailed), until it is None."""
 
-    def __init__(self) -> None:
+    def __init__(self, until_ms: int = 1 << 62) -> None:
+        """until_ms: later readings are not the latest."""
+        self._until_ms = until_ms
         self.failure: Exception | None = None
         self.writes = 0
         self._cursor = 0
@@ -98,7 +100,12 @@ class FakeStore:
         return [info for key, info in self._series.items() if site in (None, key.site)]
 
     def latest(self, site: str | None = None) -> dict[SeriesKey, Sample]:
-        return {key: samples[max(samples)] for key, samples in self._samples.items() if samples and site in (None, key.site)}
+        newest = {
+            key: max((time_ms for time_ms in samples if time_ms <= self._until_ms), default=None)
+            for key, samples in self._samples.items()
+            if site in (None, key.site)
+        }
+        return {key: self._samples[key][time_ms] for key, time_ms in newest.items() if time_ms is not None}
 
     def range(self, key: SeriesKey, from_ms: int, to_ms: int, max_points: int | None = None) -> list[Sample]:
         samples = self._samples.get(key, {})

@@ -6,6 +6,7 @@ import pytest
 
 from collector.domain.identity import SeriesKey
 from collector.domain.interpreted import SiteEvent
+from collector.domain.series import AHEAD_MS
 from collector.intake import interpret as module
 from collector.intake.interpret import Births, interpret
 from collector.intake.records import BatchKey, Record
@@ -83,6 +84,18 @@ def test_times_that_are_only_bounded_make_good_readings_uncertain() -> None:
     assert known is not None
     assert known.columns[0].qualities == [1, 64]
     assert known.clock_bound_ms == 3_600_000
+
+
+def test_a_stamp_far_ahead_makes_a_good_reading_uncertain() -> None:
+    births = Births()
+    payload, name = birth(EPOCHS[0], 1, body=SERIES)
+    births.load([record(payload, 1, "u")])
+    ahead = 5 + AHEAD_MS
+    body = m.Body([m.Block([0, ahead, 1, 1], [m.Column(0, [1.0, 2.0, 3.0, 4.0], [(0, 3), (64, 1)])])])
+    known = interpret(record(data(EPOCHS[0], "n", 1, 1, name, body), 1), births)
+    assert known is not None
+    assert list(known.columns[0].times) == [T0, T0 + ahead, T0 + ahead + 1, T0 + ahead + 2]
+    assert known.columns[0].qualities == [0, 0, 1, 64]
 
 
 def test_a_record_that_is_no_message_is_malformed() -> None:

@@ -23,7 +23,7 @@ from collector.stores.embedded import EmbeddedStore
 from edge_agent.common import hazard
 from edge_agent.common.problem import ProblemError
 from edge_agent.contract import message as m
-from tests.suites.store import StoreSuite, rows
+from tests.suites.store import END, StandingClock, StoreSuite, rows
 from tests.support.line import FLOW, T0, batch
 
 
@@ -46,12 +46,24 @@ def opener(folder: Path) -> Iterator[Callable[[], Store]]:
     def open_again() -> Store:
         for store in opened:
             store.close()
-        opened.append(EmbeddedStore(folder / "state" / "store.db"))
+        opened.append(EmbeddedStore(folder / "state" / "store.db", StandingClock()))
         return opened[-1]
 
     yield open_again
     for store in opened:
         store.close()
+
+
+def test_a_latest_that_turns_out_to_lie_in_the_future_is_replaced(tmp_path: Path) -> None:
+    clock = SetClock()
+    clock.now_ms = END
+    store = EmbeddedStore(tmp_path / "store.db", clock)
+    store.write([batch(1, [0], [9.0])], 1)
+    clock.now_ms = T0 - 86_400_000
+    assert store.latest() == {}
+    store.write([batch(2, [-86_400_000], [1.0])], 2)
+    assert store.latest() == {FLOW.key: Sample(T0 - 86_400_000, 1.0, 0)}
+    store.close()
 
 
 class TestEmbeddedStore(StoreSuite):

@@ -11,13 +11,13 @@ import pytest
 from collector.seams import Store, StoreAway, StoreBatch, StoreRefused
 from collector.stores import line_protocol
 from collector.stores.influx import InfluxSettings, InfluxStore
-from tests.suites.store import StoreSuite, rows
+from tests.suites.store import StandingClock, StoreSuite, rows
 from tests.support.influx_front import TOKEN, Answer, Front, InfluxServer, Reply, front
 from tests.support.line import FLOW, STATE, T0, batch
 
 
 def open_store(url: str, folder: Path) -> InfluxStore:
-    return InfluxStore(InfluxSettings(url, "county", "waterworks", TOKEN), folder / "influx.db")
+    return InfluxStore(InfluxSettings(url, "county", "waterworks", TOKEN), folder / "influx.db", StandingClock())
 
 
 @pytest.fixture
