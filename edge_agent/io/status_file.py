@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -28,8 +29,9 @@ def write_status(folder: Path, body: Mapping[str, object]) -> None:
 
 
 def remove_status(folder: Path) -> None:
-    """Takes the file away at a clean end."""
-    (folder / NAME).unlink(missing_ok=True)
+    """Takes the file away at a clean end; where the folder cannot be used there is none, or it soon reads as an ended agent's."""
+    with suppress(OSError):
+        (folder / NAME).unlink()
 
 
 def read_status(folders: Sequence[Path]) -> dict[str, Any] | None:

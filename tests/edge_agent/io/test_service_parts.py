@@ -137,6 +137,8 @@ def test_status_file_of_a_running_and_a_dead_agent(tmp_path: Path) -> None:
     assert read_status([tmp_path]) is None
     remove_status(tmp_path)
     remove_status(tmp_path)
+    (tmp_path / "file").write_text("")
+    remove_status(tmp_path / "file" / "x")
 
 
 def test_the_kernels_clock_answers(tmp_path: Path) -> None:
