@@ -155,6 +155,7 @@ class Collector:
     def status(self) -> Status:
         """For the status file."""
         pulses = self._pipeline.pulses()
+        refusals = self._pipeline.receiver.refusals()
         return Status(
             at_ms=self._clock.utc_ms(),
             started_ms=self._started_ms,
@@ -172,6 +173,8 @@ class Collector:
             lost=sum(pulse.lost for pulse in pulses),
             poison=self._pipeline.receiver.poison,
             problems=[ProblemLine(problem.code, problem.where, problem.what, problem.do) for problem in self.problems()],
+            refused=dict(refusals.counts),
+            last_refused=f"{refusals.topic or '?'}: {refusals.reason}" if refusals.counts else "",
         )
 
     def tell_status(self) -> Status:
@@ -221,7 +224,8 @@ class Collector:
             tls_key=Path(web.key) if web.key else None,
             version=__version__,
         )
-        page = build(WebParts(store, operations, lambda: county, self._pipeline.pulses, self._clock, self.problems, settings))
+        pulses, refusals = self._pipeline.pulses, self._pipeline.receiver.refusals
+        page = build(WebParts(store, operations, lambda: county, pulses, self._clock, self.problems, settings, refusals))
         return PageServer(page, web.host, web.port, web.certificate, web.key)
 
 

@@ -29,6 +29,7 @@ from collector.intake.machine import (
     Tick,
     WakeAt,
 )
+from collector.intake.records import Refusals
 from collector.io.disk_guard import DiskGuard
 from collector.seams import Log, Message, StorageFailed, Subscriber
 from edge_agent.common.clock import Clock
@@ -41,6 +42,8 @@ MAX_WAITING_BYTES = 128 << 20
 TURN_EVENTS = 2000
 TURN_S = 0.5
 PULSE_MS = 500
+REFUSALS_TOLD_MS = 60_000
+"""Refused messages are told in the log at most this often."""
 
 
 class Receiver:
@@ -72,6 +75,9 @@ class Receiver:
         self._append: Append | None = None
         self._pulses: Sequence[GatewayPulse] = ()
         self._pulsed_ms = 0
+        self._refusals = Refusals()
+        self._refused_told = 0
+        self._refused_told_ms: int | None = None
         self._failed = ""
         self.connected = False
         self.let_go = 0
@@ -97,6 +103,10 @@ class Receiver:
     def pulses(self) -> Sequence[GatewayPulse]:
         """Every gateway, at most half a second old."""
         return self._pulses
+
+    def refusals(self) -> Refusals:
+        """What was refused since the start, at most half a second old."""
+        return self._refusals
 
     def problem(self) -> Problem | None:
         """Why nothing is received at this moment."""
@@ -197,3 +207,13 @@ class Receiver:
         if now_ms - self._pulsed_ms >= PULSE_MS:
             self._pulsed_ms = now_ms
             self._pulses = tuple(self._intake.pulses())
+            self._refusals = self._intake.refusals()
+            self._tell_refusals(now_ms)
+
+    def _tell_refusals(self, now_ms: int) -> None:
+        total = sum(self._refusals.counts.values())
+        new = total - self._refused_told
+        if not new or (self._refused_told_ms is not None and now_ms - self._refused_told_ms < REFUSALS_TOLD_MS):
+            return
+        self._refused_told, self._refused_told_ms = total, now_ms
+        _log.warning("%d messages refused; the last on topic %s: %s", new, self._refusals.topic or "?", self._refusals.reason)

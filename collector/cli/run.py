@@ -60,5 +60,8 @@ def _show(status: Status) -> None:
     say(f"page      {status.page}")
     say(f"gateways  {status.gateways}; batches received {status.received}, duplicate {status.duplicate}, lost {status.lost}")
     say(f"log       {status.log_last}; stored up to {status.stored}, judged up to {status.judged}; unreadable {status.poison}")
+    if status.refused:
+        counts = ", ".join(f"{reason} {count}" for reason, count in sorted(status.refused.items()))
+        say(f"refused   {counts}; the last on {status.last_refused}")
     for problem in status.problems:
         talk(Problem(problem.code, problem.where, problem.what, problem.do).text())

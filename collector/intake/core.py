@@ -8,6 +8,7 @@ finished commit made durable; what a failed commit held is forgotten, and the ag
 from __future__ import annotations
 
 import heapq
+from collections import Counter
 from dataclasses import dataclass, field
 
 from collector.domain.identity import GatewayId
@@ -28,7 +29,7 @@ from collector.intake.machine import (
     Tick,
     WakeAt,
 )
-from collector.intake.records import BatchKey, LaneState, Poison, Record
+from collector.intake.records import BatchKey, LaneState, Poison, Record, Refusals
 from edge_agent.contract import encoding
 from edge_agent.contract import message as m
 from edge_agent.contract.topics import RETAINED, Kind
@@ -39,6 +40,7 @@ MAX_PENDING_BYTES = 64 << 20
 MAX_POISON = 200
 """Quarantined messages of one commit; more are counted and let go."""
 POISON_BYTES = 64 << 10
+SHOWN_TOPIC = 100
 MAX_ASKED = 10_000
 ASK_AGAIN_MS = 60_000
 HEARD_LATELY_MS = 3_600_000
@@ -85,6 +87,8 @@ class Intake:
         self._pause_until_ms = 0
         self._now_ms = 0
         self._connected = False
+        self._refused: Counter[str] = Counter()
+        self._last_refused = ("", "")
         self.let_go = 0
         """Messages not taken because the disk was slow, or a bound of the contract was reached; they come again."""
         self.failed = ""
@@ -104,6 +108,10 @@ class Intake:
     def pulses(self) -> list[GatewayPulse]:
         """Every gateway as seen now."""
         return [self._gateways[name].pulse() for name in sorted(self._gateways)]
+
+    def refusals(self) -> Refusals:
+        """What was refused so far."""
+        return Refusals(dict(self._refused), *self._last_refused)
 
     def lanes(self) -> list[LaneState]:
         """The accounting as committed."""
@@ -250,6 +258,8 @@ class Intake:
         return [Publish(name, Kind.TIME, encoding.encode(m.TimeTell(m.VERSION, question.id[:64], now_ms)))]
 
     def _quarantine(self, now_ms: int, event: Arrived, reason: str, detail: str) -> list[Action]:
+        self._refused[reason] += 1
+        self._last_refused = ("".join(c if c.isprintable() else "?" for c in event.topic[:SHOWN_TOPIC]), reason)
         if len(self._next.poison) < MAX_POISON:
             self._next.poison.append(Poison(event.topic[:256], event.payload[:POISON_BYTES], reason, detail[:500], now_ms))
         else:

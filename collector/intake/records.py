@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
 from edge_agent.contract.message import Lane
@@ -61,3 +62,15 @@ class Poison:
     reason: str
     detail: str
     received_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Refusals:
+    """What the intake has refused since the start, quarantined or not."""
+
+    counts: Mapping[str, int] = field(default_factory=dict)
+    """By reason; the reasons are those of `encoding.Malformed`, `topic` and `retained`."""
+    topic: str = ""
+    """Of the last one: cut to 100 printable characters."""
+    reason: str = ""
+    """Of the last one."""

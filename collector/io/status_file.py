@@ -46,6 +46,10 @@ class Status(msgspec.Struct, frozen=True):
     poison: int
     """Messages quarantined since the start."""
     problems: list[ProblemLine] = []
+    refused: dict[str, int] = {}
+    """Messages refused since the start, by reason."""
+    last_refused: str = ""
+    """Topic and reason of the last of them."""
     schema: str = "collector-status/1"
 
 

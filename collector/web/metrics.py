@@ -57,6 +57,10 @@ class _Present(Collector):
             warnings.add_metric([level], count)
         yield warnings
         yield GaugeMetricFamily(f"{PREFIX}_problems", "Problems of the collector itself", value=len(parts.problems()))
+        refused = CounterMetricFamily(f"{PREFIX}_messages_refused", "Messages that are none of the contract", labels=["reason"])
+        for reason, count in sorted(parts.refusals().counts.items()):
+            refused.add_metric([reason], count)
+        yield refused
         pulses = sorted(parts.pulses(), key=lambda pulse: pulse.gateway)
         yield GaugeMetricFamily(f"{PREFIX}_gateways", "Gateways heard of", value=len(pulses))
         yield from _gateways(pulses[:MOST_GATEWAYS])

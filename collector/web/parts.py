@@ -8,6 +8,7 @@ from pathlib import Path
 
 from collector.domain.county import County
 from collector.domain.pulse import GatewayPulse
+from collector.intake.records import Refusals
 from collector.seams import Operations, Store
 from edge_agent.common.clock import Clock
 from edge_agent.common.problem import Problem
@@ -44,3 +45,5 @@ class WebParts:
     problems: Callable[[], Sequence[Problem]]
     """What is wrong with the collector itself at this moment; cheap."""
     settings: WebSettings = field(default_factory=WebSettings)
+    refusals: Callable[[], Refusals] = Refusals
+    """Messages that the intake refused; cheap."""

@@ -86,10 +86,29 @@ def test_the_status_of_a_collector_that_was_killed_is_not_shown(tmp_path: Path, 
     file, state = tmp_path / "c.yaml", tmp_path / "state"
     file.write_text("state_directory: state\n")
     now_ms = time.time_ns() // 1_000_000
-    fresh = Status(now_ms, now_ms, 7, "127.0.0.1", 1883, True, "http://x", 5, 5, 4, 1, 5, 0, 0, 0)
+    fresh = Status(
+        now_ms,
+        now_ms,
+        7,
+        "127.0.0.1",
+        1883,
+        True,
+        "http://x",
+        5,
+        5,
+        4,
+        1,
+        5,
+        0,
+        0,
+        0,
+        refused={"shape": 2},
+        last_refused="t: shape",
+    )
     with StateFolder(state):
         write_status(state, fresh)
         assert call("status", "--config", file) == 0
+        assert "refused   shape 2; the last on t: shape" in capsys.readouterr().out
         write_status(state, msgspec.structs.replace(fresh, at_ms=now_ms - 60_000))
         assert call("status", "--config", file) == 1
         assert "COL410" in capsys.readouterr().err

@@ -197,3 +197,15 @@ def test_what_both_have_read_is_trimmed_and_births_stay(line: Line) -> None:
     line.broker.hear(batch(4))
     wait_until(lambda: line.broker.upto() == 4, 10, "receipts")
     wait_until(lambda: line.stored() == [1, 2, 3, 4], 10, "nothing twice")
+
+
+def test_refused_messages_are_told_once_a_minute(line: Line, caplog: pytest.LogCaptureFixture) -> None:
+    def refused() -> int:
+        return line.pipeline.receiver.refusals().counts.get("shape", 0)
+
+    line.broker.hear(b"{}")
+    wait_until(lambda: refused() == 1, 10, "the first one")
+    line.broker.hear(b"{}")
+    wait_until(lambda: refused() == 2, 10, "the second one")
+    told = [record.getMessage() for record in caplog.records if "refused" in record.getMessage()]
+    assert told == ["1 messages refused; the last on topic root/s/g/data: shape"]

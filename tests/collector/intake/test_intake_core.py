@@ -245,6 +245,17 @@ def test_what_is_no_message_is_quarantined_with_its_reason(event: Arrived, reaso
     assert [r.key.seq for r in bench.records()] == [1], "and the line goes on"
 
 
+def test_refusals_are_counted_by_reason_and_the_last_one_is_named() -> None:
+    bench = Bench()
+    bench.slow = True
+    for _ in range(core.MAX_POISON + 5):
+        bench.tell(arrived(b"{}"))
+    bench.tell(Arrived("a\n" + "b" * 200, None, None, b""))
+    refusals = bench.intake.refusals()
+    assert refusals.counts == {"shape": core.MAX_POISON + 5, "topic": 1}
+    assert (refusals.topic, refusals.reason) == ("a?" + "b" * 98, "topic")
+
+
 def test_quarantine_and_queue_are_bounded_while_the_disk_is_slow() -> None:
     bench = Bench()
     bench.slow = True

@@ -6,14 +6,18 @@ import csv
 import io
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import httpx
 import pytest
+from prometheus_client import generate_latest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
+from collector.intake.records import Refusals
 from collector.web.api_readings import csv_cell
 from collector.web.app import build
+from collector.web.metrics import Metrics
 from edge_agent.common.problem import Problem
 from tests.support.web_fakes import CURRENT, FAULT, MINUTE_MS, NOW_MS, Station, station
 
@@ -226,6 +230,13 @@ def test_metrics_are_openmetrics(http: httpx.Client) -> None:
     routes = {sample.labels["route"] for sample in families["waterworks_http_requests"].samples}
     assert "/api/v1/sites/{site}" in routes
     assert "/api/v1/sites/shuanghe" not in routes
+
+
+def test_refused_messages_are_counted_by_reason() -> None:
+    parts = replace(station().parts(), refusals=lambda: Refusals({"shape": 3, "topic": 1}, "waterworks/x", "shape"))
+    text = generate_latest(Metrics(parts).registry).decode()
+    assert 'waterworks_messages_refused_total{reason="shape"} 3.0' in text
+    assert 'waterworks_messages_refused_total{reason="topic"} 1.0' in text
 
 
 def test_openapi_is_the_golden_one() -> None:
