@@ -106,8 +106,8 @@ class Intake:
         return actions if wake_ms is None else [*actions, WakeAt(max(now_ms + 1, wake_ms))]
 
     def pulses(self) -> list[GatewayPulse]:
-        """Every gateway as seen now."""
-        return [self._gateways[name].pulse() for name in sorted(self._gateways)]
+        """Every known gateway as seen now."""
+        return [gateway.pulse() for _, gateway in sorted(self._gateways.items()) if gateway.known]
 
     def refusals(self) -> Refusals:
         """What was refused so far."""
@@ -144,6 +144,7 @@ class Intake:
             if now_ms - state.heard_ms >= IDLE_LANE_MS:
                 continue
             gateway = self._gateway(GatewayId(state.site, state.gateway))
+            gateway.known = True
             gateway.lanes[state.epoch, state.lane] = state
             gateway.begins(state.epoch)
             gateway.hear(state.heard_ms)
@@ -165,7 +166,7 @@ class Intake:
                     return self._time(now_ms, event, event.gateway)
                 case Kind.REPLY:
                     encoding.decode_reply(event.payload)
-                    self._gateway(event.gateway).hear(now_ms)
+                    self._hear_known(now_ms, event.gateway)
                 case _:
                     return self._quarantine(now_ms, event, "topic", f"{event.kind} does not come from a gateway")
         except encoding.Malformed as malformed:
@@ -180,6 +181,7 @@ class Intake:
         if event.kind is Kind.BIRTH and not isinstance(head, m.Birth):
             return self._quarantine(now_ms, event, "topic", "data on the topic of births")
         gateway = self._gateway(name)
+        gateway.known = gateway.known or isinstance(head, m.Birth) or head.d != m.Body()
         if not event.retained:
             gateway.hear(now_ms)
         if isinstance(head, m.Birth):
@@ -243,7 +245,9 @@ class Intake:
 
     def _status(self, now_ms: int, event: Arrived, name: GatewayId) -> None:
         status = encoding.decode_status(event.payload)
+        encoding.parse_epoch(status.epoch)
         gateway = self._gateway(name)
+        gateway.known = True
         gateway.say_status(status)
         if gateway.online and not event.retained:
             gateway.hear(now_ms)
@@ -254,7 +258,7 @@ class Intake:
         question = encoding.decode_time(event.payload)
         if not isinstance(question, m.TimeAsk):
             return []  # our own answer: question and answer share a topic
-        self._gateway(name).hear(now_ms)
+        self._hear_known(now_ms, name)
         return [Publish(name, Kind.TIME, encoding.encode(m.TimeTell(m.VERSION, question.id[:64], now_ms)))]
 
     def _quarantine(self, now_ms: int, event: Arrived, reason: str, detail: str) -> list[Action]:
@@ -271,6 +275,12 @@ class Intake:
         if found is None:
             found = self._gateways[name] = Gateway(name)
         return found
+
+    def _hear_known(self, now_ms: int, name: GatewayId) -> None:
+        """A word that alone makes no gateway."""
+        gateway = self._gateways.get(name)
+        if gateway is not None:
+            gateway.hear(now_ms)
 
     # --- commits and receipts --------------------------------------------------------------------------------------
 

@@ -39,6 +39,8 @@ class Gateway:
     """When the next receipt goes out; None: none is owed."""
     owed: set[LaneKey] = field(default_factory=set)
     """Lanes of which something became durable, or came again, since the last receipt."""
+    known: bool = False
+    """It has said something: a birth, readings, events, gaps, or its status. Nobody outside hears of it before."""
     begun_ms: list[int] = field(default_factory=list)
     """When it began its newest lanes."""
     _pulse: GatewayPulse | None = None

@@ -137,7 +137,7 @@ def test_a_duplicate_is_counted_and_receipted_again() -> None:
     bench.run_to(T0 + 2000)
     bench.tell(arrived(data(EPOCH, "n", 1)))
     bench.run_to(T0 + 4000)
-    bench.tell(arrived(data(EPOCH, "n", 2)))
+    bench.tell(arrived(data(EPOCH, "n", 2, body=m.Body([m.Block([0], [m.Column(0, [1])])]))))
     assert [at - T0 for at, _ in bench.receipts()] == [1000, 3000]
     assert len(bench.records()) == 2
     (pulse,) = bench.intake.pulses()
@@ -254,6 +254,25 @@ def test_refusals_are_counted_by_reason_and_the_last_one_is_named() -> None:
     refusals = bench.intake.refusals()
     assert refusals.counts == {"shape": core.MAX_POISON + 5, "topic": 1}
     assert (refusals.topic, refusals.reason) == ("a?" + "b" * 98, "topic")
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        arrived(b"junk"),
+        arrived(b"junk", Kind.BIRTH, retained=True),
+        arrived(b'{"v":1,"state":"online","epoch":"nonsense"}', Kind.STATUS, retained=True),
+        arrived(b'{"v":1,"id":"1","ok":true}', Kind.REPLY),
+        arrived(encoding.encode(m.TimeAsk(1, "q1")), Kind.TIME),
+        arrived(data(EPOCH, "n", 1, body=m.Body())),
+    ],
+)
+def test_a_gateway_comes_to_exist_only_by_what_it_says(event: Arrived) -> None:
+    bench = Bench()
+    bench.tell(event)
+    assert bench.intake.pulses() == []
+    bench.tell(arrived(birth(EPOCH, 1)[0]))
+    assert [pulse.gateway for pulse in bench.intake.pulses()] == [NAME]
 
 
 def test_quarantine_and_queue_are_bounded_while_the_disk_is_slow() -> None:
