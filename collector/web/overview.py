@@ -22,6 +22,9 @@ SILENT_AFTER_MS = 10 * 60_000
 OLD_AFTER_MS = 15 * 60_000
 """A reading older than this (and than three of its periods) is shown as old."""
 
+SKEW_MS = 60_000
+"""Clocks that keep time may differ by this much; a reading further ahead is shown as one of the future."""
+
 SiteState = Literal["red", "yellow", "blue", "fine", "silent", "unheard"]
 _ORDER: dict[SiteState, int] = {"red": 0, "yellow": 1, "silent": 2, "blue": 3, "unheard": 4, "fine": 5}
 
@@ -41,11 +44,12 @@ class SiteCard:
 
 @dataclass(frozen=True, slots=True)
 class PointRow:
-    """One series with its newest reading; old: too long ago to be taken for the present."""
+    """One series with its newest reading; old: too long ago to be taken for the present; ahead: not of the past."""
 
     info: SeriesInfo
     sample: Sample | None
     old: bool
+    ahead: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,13 +99,20 @@ def device_groups(series: Iterable[SeriesInfo], latest: Mapping[SeriesKey, Sampl
     groups: dict[tuple[str, str], list[PointRow]] = defaultdict(list)
     for info in series:
         sample = latest.get(info.key)
-        groups[info.key.gateway, info.key.device].append(PointRow(info, sample, is_old(info, sample, now_ms)))
+        groups[info.key.gateway, info.key.device].append(
+            PointRow(info, sample, is_old(info, sample, now_ms), is_ahead(sample, now_ms))
+        )
     return [DeviceGroup(*key, rows[0].info.device_name, tuple(rows)) for key, rows in sorted(groups.items())]
 
 
 def is_old(info: SeriesInfo, sample: Sample | None, now_ms: int) -> bool:
     """True for a reading that no longer speaks of the present."""
     return sample is not None and now_ms - sample.time_ms > max(OLD_AFTER_MS, 3 * info.period_ms)
+
+
+def is_ahead(sample: Sample | None, now_ms: int) -> bool:
+    """True for a reading whose time has not come yet: some clock is wrong."""
+    return sample is not None and sample.time_ms - now_ms > SKEW_MS
 
 
 def evidence_key(site: str, path: str) -> SeriesKey | None:

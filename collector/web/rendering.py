@@ -16,7 +16,7 @@ from collector.web.forms import LANGUAGE_COOKIE
 from collector.web.language import HTML_LANG, LANGUAGES, Language, choose, pick, say
 from collector.web.parts import WebParts
 from collector.web.refusals import Refusal
-from collector.web.times import age, duration, moment, rfc3339, stamp
+from collector.web.times import age, dated, duration, moment, rfc3339, stamp
 
 _YEAR_S = 365 * 86400
 
@@ -50,6 +50,7 @@ class Rendering:
             age=partial(age, now_ms=now, language=language),
             duration=partial(duration, language=language),
             moment=partial(moment, now_ms=now),
+            dated=dated,
             rfc3339=rfc3339,
             stamp=stamp,
             value_text=partial(wording.value_text, language=language),

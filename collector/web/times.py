@@ -67,11 +67,14 @@ def stamp(ms: int, zone_name: str) -> str:
     return local(ms, zone_name).strftime("%m-%d %H:%M")
 
 
+def dated(ms: int, zone_name: str) -> str:
+    """Always with its year: `2026-05-01 08:14`."""
+    return local(ms, zone_name).strftime("%Y-%m-%d %H:%M")
+
+
 def age(ms: int, now_ms: int, language: Language) -> str:
     """How long ago, in words, rounded down: `3 min ago`."""
     span = now_ms - ms
-    if span < 0:
-        return say(language, "age.future")
     if span < MINUTE_MS:
         return say(language, "age.now")
     if span < 2 * HOUR_MS:

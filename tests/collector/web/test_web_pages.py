@@ -10,8 +10,9 @@ from importlib import resources
 import httpx
 import pytest
 
+from collector.domain.series import Sample
 from collector.web.language import TEXTS
-from tests.support.web_fakes import HOSTILE, NOW_MS, Station, served, station
+from tests.support.web_fakes import CURRENT, HOSTILE, NOW_MS, Station, served, station
 
 CHART = "/sites/shuanghe/gw-1/pump-1/current"
 PAGES = ["/", "/sites/shuanghe", "/sites/xinzhai", "/sites/bridge-7", CHART, "/warnings", "/warnings/pump-dry-7f3a", "/nowhere"]
@@ -139,6 +140,19 @@ def test_chart_parameters_are_bounded(http: httpx.Client, query: str) -> None:
     answer = http.get(f"{CHART}?{query}")
     assert answer.status_code == 422
     assert "WEB910" in answer.text
+
+
+@pytest.mark.parametrize(
+    ("language", "words"), [("zh", "时间在将来（2027-05-01 10:00）"), ("en", "In the future (2027-05-01 10:00)")]
+)
+@pytest.mark.parametrize("path", ["/sites/shuanghe", CHART])
+def test_a_value_of_the_future_says_so(path: str, language: str, words: str) -> None:
+    behind = station()
+    behind.store.samples[CURRENT] = [Sample(NOW_MS + 365 * 86_400_000, 7.3, 0)]
+    with served(behind.parts()) as url:
+        text = httpx.get(url + path, headers={"accept-language": language}).text
+    assert words in text
+    assert re.search(r'class="(value|latest) faded"><b>7\.3', text)
 
 
 def test_chart_of_the_past_and_back(http: httpx.Client) -> None:
