@@ -5,6 +5,7 @@ Standard library only; the collector uses it too.
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import sys
@@ -23,9 +24,20 @@ def wants_colour(stream: TextIO, environment: Mapping[str, str] | None = None) -
     return not env.get("NO_COLOR") and env.get("TERM") != "dumb" and stream.isatty()
 
 
+class OutputFailed(Exception):
+    """Standard output takes nothing more: its disk is full, or its reader went away (then why is empty)."""
+
+    def __init__(self, error: OSError) -> None:
+        self.why = "" if error.errno == errno.EPIPE else error.strerror or str(error)
+        super().__init__(self.why)
+
+
 def say(text: str = "") -> None:
-    """One line of data on stdout."""
-    print(text, file=sys.stdout)  # noqa: T201 - this is the one place that prints
+    """One line of data on stdout. Raises OutputFailed."""
+    try:
+        print(text, file=sys.stdout)  # noqa: T201 - this is the one place that prints
+    except OSError as error:
+        raise OutputFailed(error) from error
 
 
 def talk(text: str) -> None:
@@ -52,7 +64,22 @@ def show_problems(problems: Sequence[Problem], *, as_json: bool) -> None:
 
 
 def guarded(call: Callable[[], int | None], *, as_json: bool) -> int:
-    """The exit code of `call`: its own, that of a ProblemError after showing it, or 130 when a person interrupts."""
+    """The exit code of `call`: its own, that of a ProblemError after showing it, or 130 when a person interrupts.
+
+    1 where standard output cannot be written: in one sentence, and without a word where its reader went away.
+    """
+    try:
+        code = _shown(call, as_json=as_json)
+        _flush()
+    except OutputFailed as failure:
+        _silence()
+        if failure.why:
+            talk(f"The output cannot be written: {failure.why}.")
+        return Exit.PROBLEMS
+    return code
+
+
+def _shown(call: Callable[[], int | None], *, as_json: bool) -> int:
     try:
         return call() or Exit.FINE
     except ProblemError as error:
@@ -60,6 +87,21 @@ def guarded(call: Callable[[], int | None], *, as_json: bool) -> int:
         return error.exit
     except KeyboardInterrupt:
         return Exit.INTERRUPTED
+
+
+def _flush() -> None:
+    try:
+        if sys.stdout is not None:  # a program may be started without one
+            sys.stdout.flush()
+    except OSError as error:
+        raise OutputFailed(error) from error
+
+
+def _silence() -> None:
+    """What is still buffered for stdout goes nowhere, so that the interpreter's own flush at the end cannot fail again."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+    os.close(nowhere)
 
 
 def width(text: str) -> int:

@@ -2,6 +2,9 @@ from __future__ import annotations
 
 import io
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -46,6 +49,20 @@ def test_guarded_gives_the_exit_code() -> None:
     assert guarded(lambda: 1, as_json=False) == Exit.PROBLEMS
     assert guarded(fails, as_json=False) == Exit.CONFIG
     assert guarded(interrupted, as_json=False) == Exit.INTERRUPTED
+
+
+@pytest.mark.parametrize("buffering", ["", "1"])
+def test_an_output_that_cannot_be_written_is_one_sentence(buffering: str) -> None:
+    command = [sys.executable, "-m", "edge_agent", "--version"]
+    environment = {**os.environ, "PYTHONUNBUFFERED": buffering}
+    with Path("/dev/full").open("w") as full:
+        ended = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, env=environment, check=False)
+    assert (ended.returncode, ended.stderr) == (1, "The output cannot be written: No space left on device.\n")
+    reader, writer = os.pipe()
+    os.close(reader)
+    ended = subprocess.run(command, stdout=writer, stderr=subprocess.PIPE, text=True, env=environment, check=False)
+    os.close(writer)
+    assert (ended.returncode, ended.stderr) == (1, "")
 
 
 def test_tables_align_chinese_text(capsys: pytest.CaptureFixture[str]) -> None:
