@@ -15,7 +15,6 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from pathlib import Path
 from types import FrameType
 from zoneinfo import ZoneInfo
 
@@ -42,6 +41,7 @@ from collector.rules.engine import Engine
 from collector.schedule import Schedule
 from collector.seams import Notifier, Store
 from collector.stores import StoreSettings, find_stores
+from collector.web.safety import settings_of
 from edge_agent import __version__
 from edge_agent.common.clock import SystemClock
 from edge_agent.common.problem import Exit, Problem
@@ -106,7 +106,8 @@ class Collector:
         parts.callback(self._log.close)
         store = _open_store(loaded)
         parts.callback(store.close)
-        self.page_url = settings.web.base_url or _listen_url(loaded)
+        self._page = settings_of(settings.web, __version__)
+        self.page_url = self._page.base_url
         operations = SqliteOperations(loaded.state / OPERATIONS_FILE, county, tuple(notifiers), self.page_url)
         parts.callback(operations.close)
         dispatcher = self._start_dispatcher(operations, notifiers, parts)
@@ -212,27 +213,12 @@ class Collector:
 
     def _build_page(self, loaded: Loaded, store: Store, operations: SqliteOperations, county: County) -> PageServer:
         from collector.web.app import build
-        from collector.web.parts import WebParts, WebSettings
+        from collector.web.parts import WebParts
 
         web = loaded.settings.web
-        settings = WebSettings(
-            listen_host=web.host,
-            listen_port=web.port,
-            base_url=self.page_url,
-            users=web.users,
-            tls_certificate=Path(web.certificate) if web.certificate else None,
-            tls_key=Path(web.key) if web.key else None,
-            version=__version__,
-        )
         pulses, refusals = self._pipeline.pulses, self._pipeline.receiver.refusals
-        page = build(WebParts(store, operations, lambda: county, pulses, self._clock, self.problems, settings, refusals))
+        page = build(WebParts(store, operations, lambda: county, pulses, self._clock, self.problems, self._page, refusals))
         return PageServer(page, web.host, web.port, web.certificate, web.key)
-
-
-def _listen_url(loaded: Loaded) -> str:
-    web = loaded.settings.web
-    host = f"[{web.host}]" if ":" in web.host else web.host
-    return f"{'https' if web.certificate else 'http'}://{host}:{web.port}"
 
 
 def _zone(county: County) -> ZoneInfo:

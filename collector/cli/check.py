@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import Annotated
 
 import typer
@@ -10,8 +11,9 @@ from collector.cli.options import AsJson, ConfigArgument, ConfigFile
 from collector.config.load import Loaded, load, load_county, origins, read_secret
 from collector.config.rules_file import load_rules
 from collector.io.broker_process import BrokerPlan, check_plan
-from edge_agent.common.problem import Problem, ProblemError
-from edge_agent.common.terminal import say, say_json, table, talk
+from collector.io.state_folder import state_problem
+from edge_agent.common.problem import Exit, Problem, ProblemError
+from edge_agent.common.terminal import say, say_json, show_problems, table, talk
 
 
 def register(app: typer.Typer) -> None:
@@ -28,13 +30,18 @@ def check_command(file: ConfigArgument = None, config: ConfigFile = None, as_jso
     Example: collector check /etc/collector/collector.yaml
     """
     loaded = load(file or config)
-    sites, rules = check_all(loaded)
+    try:
+        sites, rules = check_all(loaded)
+    except ProblemError as error:  # whatever the class of the first: it is the configuration that is at fault
+        show_problems(error.problems, as_json=as_json)
+        raise typer.Exit(Exit.CONFIG) from None
     source = str(loaded.file or "defaults")
     if as_json:
         say_json("collector-check/1", {"config": source, "county": str(loaded.county_path or ""), "sites": sites, "rules": rules})
         return
     say(f"{source}: fine; {sites} sites, {rules} rules")
-    talk("Next: collector run")
+    named = file or config
+    talk(f"Next: collector run {shlex.quote(str(named))}" if named is not None else "Next: collector run")
 
 
 def show_command(
@@ -71,9 +78,22 @@ def check_all(loaded: Loaded) -> tuple[int, int]:
     plan = BrokerPlan("", embedded.host, embedded.port, embedded.users_file, embedded.certificate, embedded.key)
     problem = check_plan(plan)
     problems += [problem] if problem is not None else []
+    problems += _page_problems(loaded)
+    problem = state_problem(loaded.state)
+    problems += [problem] if problem is not None else []
     if problems:
         raise ProblemError(problems)
     return sites, len(rules)
+
+
+def _page_problems(loaded: Loaded) -> tuple[Problem, ...]:
+    from collector.web.safety import check, settings_of
+
+    try:
+        check(settings_of(loaded.settings.web))
+    except ProblemError as error:
+        return error.problems
+    return ()
 
 
 def _secrets(loaded: Loaded) -> list[Problem]:

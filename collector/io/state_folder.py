@@ -29,6 +29,21 @@ def is_held(path: Path) -> bool:
     return False
 
 
+def state_problem(path: Path) -> Problem | None:
+    """What speaks against this state directory, without making or changing anything."""
+    nearest = path
+    while not os.access(nearest, os.F_OK) and nearest != nearest.parent:
+        nearest = nearest.parent
+    if not nearest.is_dir():
+        return _unusable(path, f"{nearest} is no folder")
+    return None if os.access(nearest, os.W_OK | os.X_OK) else _unusable(path, f"{nearest} may not be written by this user")
+
+
+def _unusable(path: Path, why: str) -> Problem:
+    do = "set state_directory to a folder that this user may write."
+    return Problem("COL406", str(path), f"The state directory cannot be used: {why}.", do)
+
+
 class StateFolder:
     """The folder while it is held; `with` frees it."""
 
@@ -39,10 +54,7 @@ class StateFolder:
             path.mkdir(mode=0o750, parents=True, exist_ok=True)
             self._lock = os.open(path / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
         except OSError as error:
-            do = "set state_directory to a folder that this user may write."
-            raise ProblemError(
-                Problem("COL406", str(path), f"The state directory cannot be used: {error.strerror}.", do)
-            ) from error
+            raise ProblemError(_unusable(path, error.strerror or str(error))) from error
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Mapping
+from pathlib import Path
 from urllib.parse import urlsplit
 
+from collector.config.collector_file import Web
 from collector.web.parts import WebSettings
 from edge_agent.common.problem import Problem, ProblemError
 
@@ -36,6 +38,20 @@ def is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host.strip("[]")).is_loopback
     except ValueError:
         return False
+
+
+def settings_of(web: Web, version: str = "") -> WebSettings:
+    """The page's settings from its part of the configuration. Without a base_url the address listened on serves."""
+    host = f"[{web.host}]" if ":" in web.host else web.host
+    return WebSettings(
+        listen_host=web.host,
+        listen_port=web.port,
+        base_url=web.base_url or f"{'https' if web.certificate else 'http'}://{host}:{web.port}",
+        users=web.users,
+        tls_certificate=Path(web.certificate) if web.certificate else None,
+        tls_key=Path(web.key) if web.key else None,
+        version=version,
+    )
 
 
 def check(settings: WebSettings) -> None:

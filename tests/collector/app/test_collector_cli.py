@@ -41,6 +41,32 @@ def test_every_error_of_a_check_ends_with_78(tmp_path: Path, capsys: pytest.Capt
     assert codes == ["CFG204", "CFG212", "BRK801"]
 
 
+@pytest.mark.parametrize(
+    ("text", "codes"),
+    [
+        ("mqtt: {embedded: {host: 0.0.0.0}}\n", ["BRK801"]),
+        ("web: {host: 0.0.0.0}\n", ["WEB901", "WEB902"]),
+        ("web: {base_url: 'ftp://x'}\n", ["WEB903"]),
+        ("state_directory: collector.yaml/state\n", ["COL406"]),
+    ],
+)
+def test_a_check_refuses_what_a_run_refuses(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], text: str, codes: list[str]
+) -> None:
+    file = tmp_path / "collector.yaml"
+    file.write_text(text if "state_directory" in text else f"{text}state_directory: state\n")
+    assert call("check", file, "--json") == 78
+    assert [problem["code"] for problem in json.loads(capsys.readouterr().out)["problems"]] == codes
+    assert not (tmp_path / "state").exists()
+
+
+def test_a_check_names_the_command_that_comes_next(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "collector.yaml"
+    file.write_text("state_directory: state\n")
+    assert call("check", file) == 0
+    assert f"Next: collector run {file}" in capsys.readouterr().err
+
+
 def test_replay_without_sending(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "m.yaml").write_text(MAPPING)
     (tmp_path / "r.csv").write_text("t,a\n2026-01-01T08:00:00,1\n2026-01-01T08:01:00,x\n")
