@@ -7,6 +7,7 @@ from datetime import datetime, timedelta, timezone, tzinfo
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from collector.domain.county import County, SiteInfo
+from collector.domain.evidence import evidence_text
 from collector.domain.warning import Level, Warning
 from edge_agent.contract.message import Text
 
@@ -35,18 +36,19 @@ def clock_text(at_ms: int, site: SiteInfo) -> str:
 def raised_text(warning: Warning, county: County) -> Text:
     """The message of a new warning."""
     site = site_of(county, warning.site)
-    shown = "; ".join(f"{name} {value}" for name, value in warning.evidence[:MAX_EVIDENCE])
+    entries = [evidence_text(*entry) for entry in warning.evidence[:MAX_EVIDENCE]]
+    shown = Text(*("; ".join(f"{getattr(name, one)} {getattr(value, one)}" for name, value in entries) for one in ("zh", "en")))
     since, level = clock_text(warning.began_ms, site), LEVEL_TEXT[warning.level]
     person = county.people.get(warning.responsible)
     who = person.name if person is not None else warning.responsible
     zh = [
         f"【{level.zh}告警】{site.name.zh}：{warning.title.zh}", f"部位：{warning.subject}", f"开始：{since}",
-        f"依据：{shown}" if shown else "",
+        f"依据：{shown.zh}" if entries else "",
         f"先做：{warning.action.zh}" if warning.action.zh else "", f"负责人：{who}" if who else "",
     ]  # fmt: skip
     en = [
         f"[{level.en}] {site.name.en}: {warning.title.en}", f"Where: {warning.subject}", f"Since: {since}",
-        f"Shown by: {shown}" if shown else "",
+        f"Shown by: {shown.en}" if entries else "",
         f"First: {warning.action.en}" if warning.action.en else "", f"Responsible: {who}" if who else "",
     ]  # fmt: skip
     return Text("\n".join(filter(None, zh)), "\n".join(filter(None, en)))

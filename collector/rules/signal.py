@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 from collector.domain.identity import SeriesKey
@@ -105,7 +106,17 @@ class View:
             return "-"
         if isinstance(value, bool):
             return "1" if value else "0"
-        return f"{value:.5g} {self.unit}".rstrip()
+        return f"{self._digits(value)} {self.unit}".rstrip()
+
+    def _digits(self, value: float) -> str:
+        """With the decimals of the point, in this unit; four significant digits where these are not known."""
+        if not math.isfinite(value):
+            return "-"
+        if self.resolution:
+            return f"{value:.{min(9, max(0, math.ceil(round(-math.log10(self.resolution), 6))))}f}"
+        places = 3 - math.floor(math.log10(abs(value))) if value else 0
+        text = f"{value:.{min(9, max(0, places))}f}"
+        return text.rstrip("0").rstrip(".") if "." in text else text
 
 
 def _conversion(source: str, target: str) -> tuple[float, float]:

@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Form, Query, Request
 from fastapi.responses import RedirectResponse, Response
 
+from collector.domain.evidence import evidence_text
 from collector.domain.identity import SeriesKey
 from collector.domain.lifecycle import ACTS, MAX_NOTE, TABLE, What, act_on
 from collector.domain.lifecycle import Refusal as NotAllowed
@@ -234,7 +235,8 @@ def _evidence(parts: WebParts, request: Request, warning: Warning) -> list[Evide
         key = evidence_key(warning.site, path)
         info = known.get(key) if key is not None else None
         if info is None or key is None:
-            lines.append(Evidence(path, showed, ""))
+            named, value = evidence_text(path, showed)
+            lines.append(Evidence(pick(named, language), pick(value, language), ""))
             continue
         device = pick(info.device_name, language) if info.device_name else key.device
         name = f"{device} · {series_name(info, language)}"

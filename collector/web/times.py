@@ -85,8 +85,10 @@ def age(ms: int, now_ms: int, language: Language) -> str:
 
 
 def duration(span_ms: int, language: Language) -> str:
-    """A length of time in words: `25 min`, `3 h 10 min`, `2 d 4 h`."""
-    minutes = max(span_ms, 0) // MINUTE_MS
+    """A length of time in words: `20 s`, `25 min`, `3 h 10 min`, `2 d 4 h`."""
+    if span_ms < 2 * MINUTE_MS:
+        return say(language, "span.seconds", n=max(span_ms, 0) // 1000)
+    minutes = span_ms // MINUTE_MS
     if minutes < 60:
         return say(language, "span.minutes", n=minutes)
     if minutes < 48 * 60:

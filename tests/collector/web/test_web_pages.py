@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from html.parser import HTMLParser
 from importlib import resources
 
@@ -170,6 +171,16 @@ def test_evidence_leads_to_the_chart(http: httpx.Client) -> None:
     assert answer.status_code == 200
     assert 'class="when"' in answer.text
     assert "tank-1 · Tank level" in page.texts
+
+
+@pytest.mark.parametrize(("language", "words"), [("zh", ["静默", "6 秒"]), ("en", ["silent for", "6 s"])])
+def test_evidence_of_a_link_is_in_words(language: str, words: list[str]) -> None:
+    behind = station()
+    behind.operations.all["silent-aa01"] = replace(behind.operations.all["silent-aa01"], evidence=(("silence_s", "6.369"),))
+    with served(behind.parts()) as url, httpx.Client(base_url=url, trust_env=False) as client:
+        page = tree(client, "/warnings/silent-aa01", language)
+    assert words == [text for text in page.texts if text in words]
+    assert not any("silence_s" in text for text in page.texts)
 
 
 def test_not_found_is_friendly(http: httpx.Client) -> None:

@@ -96,7 +96,7 @@ def test_times_in_words() -> None:
         "2 小时前",
         "2 天前",
     ]
-    assert [duration(span * 60_000, "en") for span in (59, 61, 2880)] == ["59 min", "1 h 1 min", "2 d 0 h"]
+    assert [duration(span * 60_000, "en") for span in (-1, 1, 59, 61, 2880)] == ["0 s", "60 s", "59 min", "1 h 1 min", "2 d 0 h"]
     assert moment(NOW_MS, "Asia/Shanghai", NOW_MS) == "10:00"
     assert moment(NOW_MS - 86_400_000, "Asia/Shanghai", NOW_MS) == "04-30 10:00"
     assert moment(0, "No/Zone", NOW_MS) == "1970-01-01 00:00"
