@@ -62,6 +62,8 @@ class BrokerProcess:
         self._stopping = False
         self._starts = 0
         self._problem: Problem | None = None
+        self._reason = ""
+        """Why the last child could not listen, in its own words."""
         self._thread = threading.Thread(target=self._keep_running, name="broker", daemon=True)
 
     @property
@@ -127,8 +129,9 @@ class BrokerProcess:
         with self._changed:
             self._child, self._ready = None, False
             if not self._stopping:
-                self._problem = self._describe(f"it ended with code {code}")
-                _log.warning("%s", self._problem.what)
+                before, self._problem = self._problem, self._describe(self._reason or f"it ended with code {code}")
+                if before is None or before.what != self._problem.what:
+                    _log.warning("%s", self._problem.what)
             self._changed.notify_all()
         return came_up
 
@@ -139,11 +142,12 @@ class BrokerProcess:
             _pipe(child.stdin).flush()
         except BrokenPipeError:
             return False
-        word, _, port = _pipe(child.stdout).readline().strip().partition(" ")
+        word, _, rest = _pipe(child.stdout).readline().strip().partition(" ")
+        self._reason = rest if word == "failed" else ""
         if word != "ready":
             return False
         with self._changed:
-            self._port, self._ready, self._problem = int(port), True, None
+            self._port, self._ready, self._problem = int(rest), True, None
             self._starts += 1
             self._changed.notify_all()
         return True

@@ -1,7 +1,7 @@
 """Does I/O: the embedded broker, a program of its own: `python -m collector.io.embedded_broker`, started by `broker_process`.
 
 Settings come as one line of JSON on standard input, so that no secret stands on a command line. It prints `ready PORT` when it
-listens, and ends when standard input ends: it never outlives its parent. amqtt 0.12.1 speaks MQTT 3.1.1, keeps everything in
+listens, or `failed REASON`, and ends when standard input ends: it never outlives its parent. amqtt 0.12.1 speaks MQTT 3.1.1, keeps everything in
 memory, and neither queues nor redelivers; receipts make that good (DESIGN.md section 3).
 
 What `CarefulBroker` mends of amqtt 0.12.1 is said at each method.
@@ -148,15 +148,22 @@ async def _close(writer: WriterAdapter) -> None:
 async def serve(settings: BrokerSettings) -> int:
     """Runs the broker until standard input ends. Returns the exit code."""
     broker = CarefulBroker(settings)
+    broker.logger.addFilter(_is_no_failed_start)
     try:
         await broker.start()
     except BrokerError as error:
-        print(f"broker: {error}", file=sys.stderr)  # noqa: T201 - its own program
+        reason = " ".join(str(error.__cause__ or error).split())
+        print(f"failed {reason}", flush=True)  # noqa: T201 - the parent tells it, once
         return EXIT_ADDRESS
     print(f"ready {broker.port}", flush=True)  # noqa: T201 - the parent waits for this line
     await _parent_gone()
     await broker.shutdown()
     return 0
+
+
+def _is_no_failed_start(record: logging.LogRecord) -> bool:
+    """amqtt logs a start that failed with its traceback, and raises it too."""
+    return record.msg != "Broker startup failed"
 
 
 async def _parent_gone() -> None:

@@ -162,10 +162,13 @@ def test_the_broker_ends_with_its_parent() -> None:
     wait_until(lambda: not listens(port), 10, "the end of the child")
 
 
-def test_a_taken_address_is_a_problem() -> None:
+def test_a_taken_address_is_a_problem(caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]) -> None:
     with running(BrokerPlan("root", port=0)) as broker, pytest.raises(ProblemError) as caught:
         BrokerProcess(BrokerPlan("root", port=broker.port)).start(1.5)
     assert caught.value.problems[0].code == "BRK802"
+    assert "address already in use" in caught.value.problems[0].what
+    assert [record.getMessage() for record in caplog.records] == [caught.value.problems[0].what], "told once, in one line"
+    assert capfd.readouterr().err == ""
 
 
 @pytest.mark.parametrize(
