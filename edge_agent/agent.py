@@ -6,6 +6,7 @@ which supervises: clock, commands, status file, systemd, signals.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import logging
 import os
@@ -48,6 +49,7 @@ BEAT_S = 0.5
 STATUS_MS = 1000
 DELIVERY_LIMIT_MS = 30_000
 """The delivery thread completes a round at least every second."""
+CHECK_CARD = "check that the card is not full (df -h), not read-only and not worn out (dmesg)"
 SOFTWARE = f"edge-agent {__version__}"
 
 
@@ -123,7 +125,7 @@ class Agent:
             say_problem(self._log, logging.WARNING, warning)
         self._delivery.start(Start(epoch, self._boot, self._birth, opened.stored, opened.set_aside, opened.anchors), self._link)
         about = (("software", SOFTWARE), ("boot", self._boot))
-        self._happened([Happening("agent.start", self._clock.monotonic_ms(), about=about)])
+        self._delivery.tell([Happening("agent.start", self._clock.monotonic_ms(), about=about)])
         self._tell_time()
         self._link.start()
         self._buses.start(runners)
@@ -142,15 +144,20 @@ class Agent:
             do = "stop the other one, or give this one its own --state-dir"
             raise ProblemError(Problem("RUN401", str(folder), "Another agent works in this state folder.", do)) from None
         except OSError as error:
-            do = "give the agent's user the folder (chown edge-agent, chmod 700), or another one with --state-dir"
+            is_medium = error.errno in (errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EIO)
+            do = (
+                CHECK_CARD
+                if is_medium
+                else "give the agent's user the folder (chown edge-agent, chmod 700), or another one with --state-dir"
+            )
             raise ProblemError(Problem("RUN402", str(folder), f"The state folder cannot be used: {error.strerror}.", do)) from None
         try:
             opened = self._file.open()
             return opened, self._file.new_epoch(secrets.token_hex(8))
-        except OutboxFailed as failure:
+        except (OutboxFailed, OSError) as failure:
             self._release()
-            do = "check that the card is not full, not read-only and not worn out (dmesg)"
-            raise ProblemError(Problem("RUN403", str(self._file.path), f"The outbox cannot be written: {failure}.", do)) from None
+            what = f"The outbox cannot be written: {failure}."
+            raise ProblemError(Problem("RUN403", str(self._file.path), what, CHECK_CARD)) from None
 
     # --- while it runs -----------------------------------------------------------------------------------------------
 
@@ -183,7 +190,10 @@ class Agent:
         for event in self._standing.note(events):
             level = logging.WARNING if event.on else logging.INFO
             word = {True: "begins", False: "is over", None: ""}[event.on]
-            say(self._log, level, event.kind, " ".join(part for part in (event.subject, word, event.reason) if part))
+            about = ", ".join(f"{name} {value}" for name, value in event.about) if event.on is None else ""
+            text = " ".join(part for part in (event.subject, word, event.reason, about) if part)
+            if text:
+                say(self._log, level, event.kind, text)
         self._delivery.tell(events)
 
     def _link_event(self, event: LinkEvent) -> None:
@@ -254,6 +264,7 @@ class Agent:
         self._site = replace(self._site, buses=new.buses, name=new.name)
         self._birth = loaded.birth
         self._happened([Happening("agent.reload", self._clock.monotonic_ms())])
+        say(self._log, logging.INFO, "agent.reload", "the new site file is in force")
         self._buses.start(runners)
 
     def _end(self) -> None:
@@ -261,7 +272,7 @@ class Agent:
         late = self._buses.stop(3.0)
         failed = sum(bus.failed for bus in self._buses.figures().values())
         totals = (("taken", sum(self._buses.counts().values())), ("failed", failed))
-        self._happened([Happening("agent.stop", self._clock.monotonic_ms(), about=totals)])
+        self._delivery.tell([Happening("agent.stop", self._clock.monotonic_ms(), about=totals)])
         self._delivery.close()
         until_ms = self._clock.monotonic_ms() + 2000
         while self._link.figures.up and not self._delivery.drained() and self._clock.monotonic_ms() < until_ms:

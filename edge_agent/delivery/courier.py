@@ -83,7 +83,7 @@ class Courier:
     def _start(self, event: ev.Start) -> None:
         self.holding.start(self._now_ms, event)
         if event.set_aside:
-            self._report("outbox.set-aside", f"The outbox file was damaged; it was set aside as {event.set_aside}.")
+            self._report("outbox.set-aside", f"The outbox file was damaged; it was set aside as {event.set_aside}.", warns=True)
             self._urgent.add_event(self._now_ms, Happening("outbox.set-aside", self._now_ms, reason=event.set_aside))
 
     def _take(self, event: ev.Taken) -> None:
@@ -164,7 +164,7 @@ class Courier:
         for key in event.missing:
             held = self.holding.outbox.get(key)
             if held is not None and held.body is None:
-                self._report("outbox.damaged", f"{held.key} cannot be read back from the outbox file; it is given up.")
+                self._report("outbox.damaged", f"{held.key} cannot be read back from the outbox file; it is given up.", warns=True)
                 self.holding.drop(self._now_ms, held, "damaged")
 
     def _tick(self, _: ev.Tick) -> None:
@@ -192,7 +192,8 @@ class Courier:
         dropped, told = self.holding.dropped, self._urgent.has_gaps
         self.holding.keep_bounds(self._now_ms)
         if self.holding.dropped > dropped and not told:
-            self._report("outbox.dropped", "The outbox is full, or what it holds is too old: the oldest readings are dropped.")
+            words = "The outbox is full, or what it holds is too old: the oldest readings are dropped."
+            self._report("outbox.dropped", words, warns=True)
 
     def _write_due(self) -> None:
         durability = self.holding.durability
@@ -271,5 +272,5 @@ class Courier:
         self._report("outbox.disk", words)
         self._urgent.add_event(self._now_ms, Happening("outbox.disk", self._now_ms, on=bool(reason), reason=reason[:200]))
 
-    def _report(self, id: str, words: str) -> None:
-        self._actions.append(ev.Report(id, words))
+    def _report(self, id: str, words: str, *, warns: bool = False) -> None:
+        self._actions.append(ev.Report(id, words, warns))

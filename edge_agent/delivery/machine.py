@@ -208,10 +208,11 @@ class WakeAt:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """Something for the log and for `status`: a stable id and words."""
+    """Something for the log: a stable id and words. warns: a person should look."""
 
     id: str
     text: str
+    warns: bool = False
 
 
 Action = Write | Fetch | Publish | WakeAt | Report

@@ -151,7 +151,7 @@ class DeliveryLoop:
             case WakeAt():
                 self._wake_ms = action.mono_ms
             case Report():
-                say(self._log, logging.INFO, action.id, action.text)
+                say(self._log, logging.WARNING if action.warns else logging.INFO, action.id, action.text)
 
     def _publish(self, action: Publish) -> None:
         if self._sender is None:

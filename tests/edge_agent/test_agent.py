@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import socket
 import threading
@@ -82,6 +83,51 @@ def test_nothing_is_lost_or_doubled_over_kills_of_the_broker_and_a_restart(broke
         agent.stop()
         # Values repeat after the restart: the second run counts from 1 again.
         assert arrived(collector) == Counter(agent.given)
+
+
+class Lines(logging.Handler):
+    """The agent's log: level, id and text of each line."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.INFO)
+        self.said: list[tuple[str, str, str]] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.said.append((record.levelname, getattr(record, "event_id", ""), record.getMessage()))
+
+
+@pytest.fixture
+def lines() -> Iterator[Lines]:
+    log, lines = logging.getLogger("edge_agent"), Lines()
+    level = log.level
+    log.setLevel(logging.INFO)
+    log.addHandler(lines)
+    yield lines
+    log.removeHandler(lines)
+    log.setLevel(level)
+
+
+def test_a_damaged_outbox_is_a_warning_and_no_line_is_empty(broker: Broker, agent: RunningAgent, lines: Lines) -> None:
+    (agent.folder / "state").mkdir()
+    (agent.folder / "state" / "outbox.db").write_bytes(b"water" * 1000)
+    agent.start()
+    wait_until(lambda: any(id == "outbox.set-aside" for _, id, _ in lines.said))
+    agent.stop()
+    aside = "The outbox file was damaged; it was set aside as outbox.db.damaged-1."
+    assert ("WARNING", "outbox.set-aside", aside) in lines.said
+    assert {"agent.start", "agent.stop"} <= {id for _, id, _ in lines.said}
+    assert all(text for _, _, text in lines.said)
+
+
+def test_an_outbox_that_cannot_be_written_says_what_to_look_at(broker: Broker, agent: RunningAgent) -> None:
+    (agent.folder / "state" / "outbox.db").mkdir(parents=True)
+    agent.start()
+    agent.thread.join(10)
+    with pytest.raises(ProblemError) as refused:
+        agent.stop()
+    (problem,) = refused.value.problems
+    assert problem.code == "RUN403"
+    assert "df -h" in problem.do
 
 
 def test_without_receipts_nothing_is_forgotten(broker: Broker, agent: RunningAgent) -> None:
