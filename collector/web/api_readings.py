@@ -17,7 +17,7 @@ from collector.domain.series import Sample, SeriesInfo
 from collector.web import readings
 from collector.web.answers import IdQuery, require_series
 from collector.web.parts import WebParts
-from collector.web.refusals import Refusal
+from collector.web.refusals import wrong
 from collector.web.schema import ReadingsBody
 from collector.web.times import DAY_MS, parse_rfc3339, rfc3339
 from edge_agent.contract.message import Value
@@ -59,7 +59,7 @@ def router(parts: WebParts) -> APIRouter:
         """Readings with from <= time < to; without times those of the last day. CSV comes whole, up to a million rows."""
         info = require_series(parts, SeriesKey(site, gateway, device, point))
         start, end = span(from_, to, parts.clock.utc_ms())
-        start = max(start, _time("cursor", cursor)) if cursor is not None else start
+        start = max(start, instant("cursor", cursor)) if cursor is not None else start
         if format == "csv" or (format is None and "text/csv" in request.headers.get("accept", "")):
             return _csv(parts, info, start, end, max_points)
         if max_points is not None:
@@ -72,20 +72,21 @@ def router(parts: WebParts) -> APIRouter:
 
 def span(from_: str | None, to: str | None, now_ms: int) -> tuple[int, int]:
     """from and to in ms UTC. Raises Refusal WEB910 for times that are none, are in the wrong order, or are too far apart."""
-    end = now_ms + 1 if to is None else _time("to", to)
-    start = end - DEFAULT_SPAN_MS if from_ is None else _time("from", from_)
+    end = now_ms + 1 if to is None else instant("to", to)
+    start = end - DEFAULT_SPAN_MS if from_ is None else instant("from", from_)
     if start > end:
-        raise Refusal("WEB910", "from", name="from", why="from > to")
+        raise wrong("from", "order")
     if end - start > LONGEST_MS:
-        raise Refusal("WEB910", "from", name="from", why=f"to - from > {LONGEST_MS // DAY_MS} d")
+        raise wrong("from", "apart", value=LONGEST_MS // DAY_MS)
     return start, end
 
 
-def _time(name: str, text: str) -> int:
+def instant(name: str, text: str) -> int:
+    """A parameter's time in ms UTC. Raises Refusal WEB910 under its name."""
     try:
         return parse_rfc3339(text)
-    except ValueError as wrong:
-        raise Refusal("WEB910", name, name=name, why=wrong) from None
+    except ValueError:
+        raise wrong(name, "time") from None
 
 
 def _json(info: SeriesInfo, samples: Sequence[Sample], next_ms: int | None, *, thinned: bool) -> Response:

@@ -16,7 +16,7 @@ from collector.domain.warning import Level, State, Warning
 from collector.seams import Refused
 from collector.web.answers import WarningParameter, act_body, require_warning, tagged, warning_body
 from collector.web.parts import WebParts
-from collector.web.refusals import Refusal
+from collector.web.refusals import Refusal, wrong
 from collector.web.schema import ActRequest, WarningBody, WarningDetailBody, WarningsBody
 from edge_agent.contract.topics import ID_PATTERN
 
@@ -109,7 +109,7 @@ def page(
     if cursor is not None:
         match = _CURSOR.fullmatch(cursor)
         if match is None:
-            raise Refusal("WEB910", "cursor", name="cursor", why=cursor)
+            raise wrong("cursor", "cursor")
         before_ms, given = int(match[1]) + 1, int(match[2])
     found = list(parts.operations.warnings(site, states, limit=limit + given + 1, before_ms=before_ms))[given:]
     if len(found) <= limit:

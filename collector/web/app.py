@@ -18,7 +18,7 @@ from collector.web.gate import Gate
 from collector.web.login import Login
 from collector.web.metrics import Metrics
 from collector.web.parts import WebParts
-from collector.web.refusals import Refusal
+from collector.web.refusals import Refusal, wrong, wrong_parameter
 from collector.web.rendering import Rendering
 from collector.web.safety import check
 from collector.web.schema import ProblemBody
@@ -102,9 +102,8 @@ def _translate_errors(app: FastAPI, answer: Callable[[Scope, Refusal], Response]
 
 def _invalid(error: Exception) -> Refusal:
     """The first parameter or field that is wrong."""
-    first = error.errors()[0] if isinstance(error, RequestValidationError) and error.errors() else {"loc": (), "msg": ""}
-    name = ".".join(str(part) for part in first["loc"][1:]) or str(first["loc"][0] if first["loc"] else "body")
-    return Refusal("WEB910", name, name=name, why=first["msg"])
+    errors = error.errors() if isinstance(error, RequestValidationError) else []
+    return wrong_parameter(errors[0]) if errors else wrong("body", "other")
 
 
 def _http(error: Exception) -> Refusal:
@@ -113,7 +112,7 @@ def _http(error: Exception) -> Refusal:
         return Refusal("WEB914", "path")
     if status == 405:
         return Refusal("WEB921", "method")
-    return Refusal("WEB910", "body", name="body", why=error)
+    return wrong("body", "other")
 
 
 def _count(app: FastAPI, parts: WebParts, metrics: Metrics) -> None:

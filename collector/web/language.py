@@ -60,6 +60,11 @@ def say(language: Language, key: str, **values: object) -> str:
     return text.format(**values) if values else text
 
 
+def both(key: str, **values: object) -> Text:
+    """The catalogue's text in both languages with `{names}` filled in. Raises KeyError for an unknown key."""
+    return Text(zh=say("zh", key, **values), en=say("en", key, **values))
+
+
 def choose(query: str | None, cookie: str | None, accept: str | None) -> Language:
     """The language asked for: `?lang=`, else the cookie, else Accept-Language, else zh."""
     for wish in (query, cookie):

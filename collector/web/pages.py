@@ -131,7 +131,7 @@ def _chart_page(routes: APIRouter, parts: WebParts, rendering: Rendering) -> Non
             window.to_ms,
             zone=county_site.zone,
             thinned_ms=_thinned_ms(samples, window),
-            mark_ms=api_readings.span(mark, None, parts.clock.utc_ms())[0] if mark else None,
+            mark_ms=api_readings.instant("mark", mark) if mark else None,
         )
         latest = parts.store.latest(site).get(info.key)
         return rendering.page(
@@ -157,7 +157,7 @@ def _chart_page(routes: APIRouter, parts: WebParts, rendering: Rendering) -> Non
 def _window(hours: int, end: str | None, now_ms: int) -> ChartWindow:
     """The choice of hours nearest above what is asked; an end beyond now is now."""
     chosen = next((choice for choice in HOURS if choice >= hours), HOURS[-1])
-    to_ms = now_ms if end is None else min(api_readings.span(None, end, now_ms)[1], now_ms)
+    to_ms = now_ms if end is None else min(api_readings.instant("end", end), now_ms)
     return ChartWindow(chosen, to_ms - chosen * HOUR_MS, to_ms, live=to_ms >= now_ms)
 
 

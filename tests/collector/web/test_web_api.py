@@ -191,6 +191,12 @@ def test_acts_are_bounded(http: httpx.Client, body: dict[str, object]) -> None:
     assert http.post("/api/v1/warnings/pump-dry-7f3a/acknowledge", json=body).json()["code"] == "WEB910"
 
 
+def test_a_body_that_is_no_json_is_named(http: httpx.Client) -> None:
+    headers = {"content-type": "application/json"}
+    answer = http.post("/api/v1/warnings/pump-dry-7f3a/acknowledge", content=b"{who", headers=headers).json()
+    assert (answer["where"], answer["what"]) == ("body", 'Parameter "body" cannot be used: it is no valid JSON')
+
+
 def test_a_large_body_is_refused(http: httpx.Client) -> None:
     answer = http.post("/api/v1/warnings/pump-dry-7f3a/close", content=b"x" * 70_000)
     assert (answer.status_code, answer.json()["code"]) == (413, "WEB922")

@@ -183,6 +183,24 @@ def test_evidence_of_a_link_is_in_words(language: str, words: list[str]) -> None
     assert not any("silence_s" in text for text in page.texts)
 
 
+@pytest.mark.parametrize(
+    ("path", "name", "why"),
+    [
+        (f"{CHART}?end=abc", "end", "须为 1970 至 2100 年间带时区的时间"),
+        (f"{CHART}?mark=abc", "mark", "须为 1970 至 2100 年间带时区的时间"),
+        (f"{CHART}?hours=abc", "hours", "须为整数"),
+        (f"{CHART}?hours=999", "hours", "不得大于 168"),
+        ("/warnings?site=No%20Id", "site", "含有不允许的字符"),
+        ("/warnings?show=xxx", "show", "只能是 open, past, all"),
+        ("/warnings?cursor=x", "cursor", "不是上一页给出的续页标记"),
+    ],
+)
+def test_a_wrong_parameter_is_named_in_chinese(http: httpx.Client, path: str, name: str, why: str) -> None:
+    answer = http.get(path, headers={"accept-language": "zh"})
+    assert answer.status_code == 422
+    assert f"参数“{name}”不可用：{why}" in answer.text
+
+
 def test_not_found_is_friendly(http: httpx.Client) -> None:
     answer = http.get("/sites/nowhere?lang=zh")
     assert answer.status_code == 404
