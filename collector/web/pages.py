@@ -180,17 +180,27 @@ def _warning_pages(routes: APIRouter, parts: WebParts, rendering: Rendering, tok
         request: Request,
         site: api_warnings.SiteQuery = None,
         show: Literal["open", "past", "all"] = "open",
+        state: api_warnings.StateQuery = None,
         cursor: Annotated[str | None, Query(max_length=20)] = None,
     ) -> Response:
         if site is not None:
             require_site(parts, parts.county(), site)
-        states = {"open": OPEN_STATES, "past": PAST_STATES, "all": (*OPEN_STATES, *PAST_STATES)}[show]
+        states = state or {"open": OPEN_STATES, "past": PAST_STATES, "all": (*OPEN_STATES, *PAST_STATES)}[show]
         found, following = api_warnings.page(parts, site, list(states), WARNINGS_A_PAGE, cursor)
-        if show == "open":
+        if show == "open" and not state:
             found.sort(key=lambda warning: (LEVELS.index(warning.level), -warning.began_ms))
         county = parts.county()
         infos = {warning.site: site_info(county, warning.site) for warning in found}
-        return rendering.page(request, "warnings.html", warnings=found, show=show, site=site, next=following, sites=infos)
+        return rendering.page(
+            request,
+            "warnings.html",
+            warnings=found,
+            show="all" if state else show,
+            states=state or (),
+            site=site,
+            next=following,
+            sites=infos,
+        )
 
     @routes.get("/warnings/{id}")
     def warning(request: Request, id: WarningParameter, done: str = "") -> Response:

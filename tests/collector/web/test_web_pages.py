@@ -192,6 +192,7 @@ def test_evidence_of_a_link_is_in_words(language: str, words: list[str]) -> None
         (f"{CHART}?hours=999", "hours", "不得大于 168"),
         ("/warnings?site=No%20Id", "site", "含有不允许的字符"),
         ("/warnings?show=xxx", "show", "只能是 open, past, all"),
+        ("/warnings?state=xxx", "state", "只能是 raised, acknowledged"),
         ("/warnings?cursor=x", "cursor", "不是上一页给出的续页标记"),
     ],
 )
@@ -199,6 +200,12 @@ def test_a_wrong_parameter_is_named_in_chinese(http: httpx.Client, path: str, na
     answer = http.get(path, headers={"accept-language": "zh"})
     assert answer.status_code == 422
     assert f"参数“{name}”不可用：{why}" in answer.text
+
+
+def test_warnings_by_state(http: httpx.Client) -> None:
+    text = http.get("/warnings?state=acknowledged&lang=en").text
+    assert "chlorine-low-19c2" in text
+    assert "pump-dry-7f3a" not in text
 
 
 def test_not_found_is_friendly(http: httpx.Client) -> None:
