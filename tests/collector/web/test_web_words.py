@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import re
 from importlib import resources
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -42,6 +43,13 @@ def test_a_key_twice_is_refused() -> None:
 def test_chinese_texts_are_chinese() -> None:
     latin = {key for key, text in TEXTS.items() if not re.search(r"[\u4e00-\u9fff]", text.zh)}
     assert latin == {"nav.other-language", "list.comma"}
+
+
+def test_every_text_is_used() -> None:
+    folder = Path(str(resources.files("collector.web")))
+    sources = "\n".join(path.read_text(encoding="utf-8") for kind in ("py", "html", "svg") for path in folder.rglob(f"*.{kind}"))
+    made = tuple(a or b for a, b in re.findall(r'"([a-z]+\.[a-z-]*)" ~|f"([a-z]+\.[a-z-]*)\{', sources))
+    assert [key for key in TEXTS if f'"{key}"' not in sources and not key.startswith(made)] == []
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
