@@ -10,6 +10,7 @@ import logging
 import os
 import secrets
 import signal
+import sys
 import threading
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -24,6 +25,7 @@ from collector.domain.county import County
 from collector.io.broker_process import BrokerPlan, BrokerProcess
 from collector.io.broker_rights import COLLECTOR_USER
 from collector.io.disk_guard import DiskGuard
+from collector.io.log_lines import start_log
 from collector.io.mqtt_subscriber import MQTT_311, BrokerAddress, PahoSubscriber
 from collector.io.operations import SqliteOperations
 from collector.io.page_server import PageServer
@@ -53,7 +55,7 @@ STATUS_S = 1.0
 
 def run(loaded: Loaded) -> int:
     """Runs a collector until SIGTERM or SIGINT. Returns the exit code. Raises ProblemError if it cannot start."""
-    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+    start_log(sys.stderr, os.environ)
     _log.setLevel(logging.INFO)
     stopping = threading.Event()
 

@@ -1,8 +1,8 @@
 """Does I/O: the embedded broker, a program of its own: `python -m collector.io.embedded_broker`, started by `broker_process`.
 
 Settings come as one line of JSON on standard input, so that no secret stands on a command line. It prints `ready PORT` when it
-listens, or `failed REASON`, and ends when standard input ends: it never outlives its parent. amqtt 0.12.1 speaks MQTT 3.1.1, keeps everything in
-memory, and neither queues nor redelivers; receipts make that good (DESIGN.md section 3).
+listens, or `failed REASON`, and ends when standard input ends: it never outlives its parent. amqtt 0.12.1 speaks MQTT 3.1.1, keeps
+everything in memory, and neither queues nor redelivers; receipts make that good (DESIGN.md section 3).
 
 What `CarefulBroker` mends of amqtt 0.12.1 is said at each method.
 """

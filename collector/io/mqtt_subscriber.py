@@ -198,6 +198,8 @@ class PahoSubscriber:
         )
 
     def _lost(self, address: BrokerAddress, what: str) -> None:
+        if self._stopping.is_set():
+            return  # this end is wanted
         problem = Problem(
             "BRK804",
             f"broker at {address.host}:{address.port}",

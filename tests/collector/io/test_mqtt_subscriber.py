@@ -56,7 +56,7 @@ class Ear:
         return self.links.get(timeout=20)
 
 
-def test_it_hears_says_and_comes_back(broker: Station) -> None:
+def test_it_hears_says_and_comes_back(broker: Station, caplog: pytest.LogCaptureFixture) -> None:
     ear = Ear()
     subscriber = PahoSubscriber(lambda: broker.address, SystemClock())
     subscriber.start(ear.messages.put, ear.links.put)
@@ -88,7 +88,9 @@ def test_it_hears_says_and_comes_back(broker: Station) -> None:
             agent.publish("root/s/g/status", b"two")
             assert ear.messages.get(timeout=10).payload == b"two"
     finally:
+        caplog.clear()
         subscriber.stop()
+    assert (subscriber.problem(), caplog.messages) == (None, []), "an end that is wanted is no trouble"
 
 
 def test_a_broker_that_is_away_or_refuses_is_a_problem() -> None:
