@@ -6,6 +6,7 @@ import logging
 import threading
 from collections import deque
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from edge_agent.contract.encoding import encode
@@ -40,10 +41,11 @@ class LinkDesk:
                 say(self._log, logging.INFO, "link.up", event.broker)
                 self._delivery.must(Connected())
             case LinkDown():
-                say(self._log, logging.WARNING, "link.down", "readings are kept until it is back")
+                say(self._log, logging.WARNING, "link.down", f"readings are kept until it is back; {_next_try(event.next_try_s)}")
                 self._delivery.must(Disconnected())
             case LinkTrouble():
-                say_problem(self._log, logging.WARNING, event.problem)
+                problem = replace(event.problem, do=f"{event.problem.do} ({_next_try(event.next_try_s)})")
+                say_problem(self._log, logging.WARNING, problem)
             case Receipt():
                 self._delivery.may(ReceiptCame(event))
             case TimeTell():
@@ -73,6 +75,10 @@ class LinkDesk:
         if command.name == "status":
             return Reply(VERSION, command.id, ok=True, result=_flat(self._status()))
         return Reply(VERSION, command.id, ok=False, problem=f"unknown command {command.name[:40]!r}: birth, ping, status")
+
+
+def _next_try(seconds: float) -> str:
+    return f"next try in {seconds:.0f} s" if seconds else "next try at once"
 
 
 def _flat(body: Mapping[str, Any]) -> dict[str, float | int | bool | str | None]:

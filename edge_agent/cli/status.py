@@ -80,7 +80,7 @@ def _text(body: Mapping[str, Any], wrong: list[str]) -> str:
         devices[row["device"]] = devices.get(row["device"], 0) + row["taken"]
     lines = [
         f"{body['site']}/{body['gateway']}  {body['software']}, epoch {body['epoch']}",
-        f"broker   {link['broker']}: {'connected' if link['up'] else 'not connected'}, {link['sessions']} sessions",
+        f"broker   {link['broker']}: {_link(link)}, {link['sessions']} sessions",
         f"clock    {clock['source'] or 'not known'}" + (f", within {clock['bound_ms']} ms" if clock["source"] else ""),
         f"outbox   {delivery.get('depth', 0)} batches wait ({delivery.get('on_disk', 0)} on disk)"
         + (f", the oldest for {_span(delivery['oldest_ms'] // 1000)}" if delivery.get("oldest_ms") else ""),
@@ -92,6 +92,13 @@ def _text(body: Mapping[str, Any], wrong: list[str]) -> str:
         lines.append(f"device   {device}: {state}")
     lines += ["", *(f"! {line}" for line in wrong)] if wrong else ["", "All is well."]
     return "\n".join(lines)
+
+
+def _link(link: Mapping[str, Any]) -> str:
+    if link["up"]:
+        return "connected"
+    next_try_s = link.get("next_try_s")
+    return "not connected, trying now" if next_try_s is None else f"not connected, next try in {next_try_s:.0f} s"
 
 
 def _span(seconds: int) -> str:

@@ -1,7 +1,7 @@
 """Does I/O: keeps a session with one of the site's brokers, for as long as the agent runs.
 
 Brokers are tried in the order of the site file, from the first one after every loss; between rounds the wait doubles from 1 s to
-60 s, with chance in it, and starts anew after a session that held. Only complete, checked messages reach `on_event`.
+30 s, with chance in it, and starts anew after a session that held. Only complete, checked messages reach `on_event`.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from edge_agent.io.mqtt_session import Identity, LinkFailed, Session
 from edge_agent.model.points import Broker
 
 FIRST_WAIT_S = 1.0
-LONGEST_WAIT_S = 60.0
+LONGEST_WAIT_S = 30.0
 HELD_S = 30.0
 """A session that held as long starts the waits anew."""
 
@@ -36,14 +36,17 @@ class LinkUp:
 
 @dataclass(frozen=True, slots=True)
 class LinkDown:
-    """The session is gone."""
+    """The session is gone. next_try_s: how long until the next one is tried."""
+
+    next_try_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class LinkTrouble:
-    """No session came about, for a reason that was not told since the last session."""
+    """No session came about, for a reason that was not told since the last session. next_try_s: until another is tried."""
 
     problem: Problem
+    next_try_s: float = 0.0
 
 
 LinkEvent = LinkUp | LinkDown | LinkTrouble | Receipt | TimeTell | Command
@@ -61,6 +64,8 @@ class LinkFigures:
     refused: int = 0
     problem: Problem | None = None
     """Why there is no session at present."""
+    next_try_s: float | None = None
+    """How long until a session is tried again; None while one is up or being tried."""
 
 
 def plain_text_problems(brokers: Sequence[Broker]) -> list[Problem]:
@@ -125,6 +130,8 @@ class Publisher:
         self._figures = LinkFigures()
         self._refused_before = 0
         self._told = ""
+        self._next_try_at_s: float | None = None
+        """Monotonic; None while a session is up or being tried."""
         self._plain: dict[str, bool] = {}
         """Brokers that did not take MQTT 5 last time, by address."""
         self._thread = threading.Thread(target=self._run, name="mqtt", daemon=True)
@@ -157,27 +164,24 @@ class Publisher:
     @property
     def figures(self) -> LinkFigures:
         """The state of the link now."""
-        session = self._session
+        session, at_s = self._session, self._next_try_at_s
         refused = self._refused_before + (session.refused if session else 0)
-        return replace(self._figures, up=session is not None and session.is_up, refused=refused)
+        next_try_s = None if at_s is None else round(max(0.0, at_s - time.monotonic()), 1)
+        return replace(self._figures, up=session is not None and session.is_up, refused=refused, next_try_s=next_try_s)
 
     # --- the link's thread -------------------------------------------------------------------------------------------
 
     def _run(self) -> None:
         while not self._stopping.is_set():
             for broker in self._brokers:
-                began = time.monotonic()
-                was_up = self._one_session(broker)
-                if self._stopping.is_set():
+                wait_s = self._one_session(broker, is_last=broker is self._brokers[-1])
+                if self._stopping.wait(wait_s):
                     return
-                if was_up:
-                    if time.monotonic() - began >= HELD_S:
-                        self._backoff.reset()
+                if wait_s:
                     break
-            self._stopping.wait(self._backoff.next_s())
 
-    def _one_session(self, broker: Broker) -> bool:
-        """Runs one session to its end; True if it was up."""
+    def _one_session(self, broker: Broker, *, is_last: bool) -> float:
+        """Runs one session to its end; how long to wait in s before the next round, 0 where the next broker is tried at once."""
         address = f"{broker.host}:{broker.port}"
         spoken = replace(broker, version=self._version_for(broker))
         session = Session(
@@ -187,9 +191,9 @@ class Publisher:
             on_up=lambda: self._came_up(address),
             on_message=self._message,
         )
-        before = self._figures.sessions
+        before, began_s, failed = self._figures.sessions, time.monotonic(), None
         self._figures = replace(self._figures, broker=address)
-        self._session = session
+        self._session, self._next_try_at_s = session, None
         try:
             session.run()
         except LinkFailed as failure:
@@ -197,13 +201,19 @@ class Publisher:
             if refused or failure.problem.code == "NET302":  # some brokers say nothing at all to an MQTT 5 CONNECT
                 self._plain[address] = spoken.version == "5"
             if not (refused and broker.version == "auto" and spoken.version == "5"):
-                self._trouble(failure.problem)
+                failed = failure.problem
         self._session = None
         self._refused_before += session.refused
         was_up = self._figures.sessions > before
+        if was_up and time.monotonic() - began_s >= HELD_S:
+            self._backoff.reset()
+        wait_s = self._backoff.next_s() if was_up or is_last else 0.0
+        self._next_try_at_s = time.monotonic() + wait_s
+        if failed is not None:
+            self._trouble(failed, wait_s)
         if was_up:
-            self._on_event(LinkDown())
-        return was_up
+            self._on_event(LinkDown(wait_s))
+        return wait_s
 
     def _version_for(self, broker: Broker) -> Literal["5", "3.1.1"]:
         """The protocol version to speak now: with `auto` the other one after each failure, beginning with 5."""
@@ -216,11 +226,11 @@ class Publisher:
         self._told = ""
         self._on_event(LinkUp(address))
 
-    def _trouble(self, problem: Problem) -> None:
+    def _trouble(self, problem: Problem, next_try_s: float) -> None:
         self._figures = replace(self._figures, problem=problem)
         if problem.code + problem.where not in self._told.split():
             self._told += f" {problem.code}{problem.where}"
-            self._on_event(LinkTrouble(problem))
+            self._on_event(LinkTrouble(problem, next_try_s))
 
     def _message(self, kind: Kind, payload: bytes) -> None:
         try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import re
 import socket
 import threading
 from collections import Counter
@@ -15,15 +16,17 @@ from typing import Any
 import pytest
 
 from edge_agent.bus import BusRunner
+from edge_agent.cli.main import build_app
 from edge_agent.common.clock import SystemClock
 from edge_agent.common.problem import Problem, ProblemError
+from edge_agent.common.program import run
 from edge_agent.contract.message import VERSION, Command
 from edge_agent.contract.topics import Kind
 from edge_agent.io.status_file import read_status
 from tests.support.broker import Broker
 from tests.support.counting_instrument import Instrument
 from tests.support.fake_collector import FakeCollector
-from tests.support.ports import wait_until
+from tests.support.ports import free_port, wait_until
 from tests.support.running_agent import FixedKernel, Moved, RunningAgent, site, with_points
 
 
@@ -128,6 +131,18 @@ def test_an_outbox_that_cannot_be_written_says_what_to_look_at(broker: Broker, a
     (problem,) = refused.value.problems
     assert problem.code == "RUN403"
     assert "df -h" in problem.do
+
+
+def test_while_the_broker_is_away_log_and_status_say_when_it_is_tried_again(
+    tmp_path: Path, lines: Lines, capsys: pytest.CaptureFixture[str]
+) -> None:
+    agent = RunningAgent(site(free_port(), "3.1.1"), tmp_path).start()
+    wait_until(lambda: (status_of(agent).get("link") or {}).get("next_try_s"))
+    assert run(build_app(), ["status", "--runtime-dir", str(tmp_path / "run")]) == 1
+    assert re.search(r"broker .*: not connected, (next try in \d+ s|trying now), 0 sessions", capsys.readouterr().out)
+    agent.stop()
+    (said,) = [text for _, id, text in lines.said if id == "NET302"]
+    assert re.search(r"\(next try in \d+ s\)$", said)
 
 
 def test_without_receipts_nothing_is_forgotten(broker: Broker, agent: RunningAgent) -> None:

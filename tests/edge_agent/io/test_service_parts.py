@@ -155,7 +155,7 @@ def test_waits_double_with_chance_in_them() -> None:
 
     backoff = Backoff(random.Random(3))
     waits = [backoff.next_s() for _ in range(12)]
-    longest = [min(60.0, 2.0**n) for n in range(12)]
+    longest = [min(30.0, 2.0**n) for n in range(12)]
     assert all(most / 2 <= wait <= most for wait, most in zip(waits, longest, strict=True))
     backoff.reset()
     assert backoff.next_s() <= 1.0
