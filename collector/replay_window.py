@@ -84,3 +84,22 @@ class ReplayWindow:
     def _has(self, lane: m.Lane, seq: int) -> bool:
         known = self._covered.get(lane)
         return known is not None and (seq <= known.upto or any(first <= seq <= last for first, last in known.ranges))
+
+
+class Silence:
+    """When to say that no receipt comes: after FIRST_MS, then every AGAIN_MS."""
+
+    FIRST_MS, AGAIN_MS = 5000, 10_000
+
+    def __init__(self) -> None:
+        self._next_ms = self.FIRST_MS
+
+    def is_due(self, silent_ms: int) -> bool:
+        """True once at each time to say it. silent_ms: since the last new receipt."""
+        if silent_ms < self.FIRST_MS:
+            self._next_ms = self.FIRST_MS
+            return False
+        if silent_ms < self._next_ms:
+            return False
+        self._next_ms = silent_ms + self.AGAIN_MS
+        return True

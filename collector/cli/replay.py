@@ -22,9 +22,9 @@ from collector.cli.options import AsJson, ConfigFile
 from collector.config.load import load
 from collector.config.mapping_file import MappingFile
 from collector.domain.identity import GatewayId
-from collector.io.replay_link import feed
+from collector.io.replay_link import PATIENCE_MS, feed
 from collector.replay import Tally, batches, birth_message, epoch_of, read_rows, shift_to
-from collector.replay_window import ReplayWindow
+from collector.replay_window import ReplayWindow, Silence
 from edge_agent import __version__
 from edge_agent.common.located_model import validate
 from edge_agent.common.located_yaml import load_yaml
@@ -68,6 +68,9 @@ def replay_command(
     user: UserOption = "",
     password_file: PasswordFile = "",
     config: ConfigFile = None,
+    timeout_s: Annotated[
+        int, typer.Option("--timeout", metavar="SECONDS", min=1, max=86_400, help="Give up after so long without a receipt.")
+    ] = PATIENCE_MS // 1000,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Read and report; send nothing.")] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -99,6 +102,8 @@ def replay_command(
                 address_of(load(config), broker, user, password_file),
                 GatewayId(site, gateway),
                 _progress(window, record.tally.rows, began),
+                timeout_s * 1000,
+                _on_silence(timeout_s),
             )
         if window.log_changed:
             raise ProblemError(
@@ -173,6 +178,17 @@ def _progress(window: ReplayWindow, rows: int, began: float) -> Callable[[], Non
         talk(f"{window.rows} of {rows} rows are in the log; about {left_s:.0f} s to go")
 
     return show
+
+
+def _on_silence(timeout_s: int) -> Callable[[int], None]:
+    silence = Silence()
+
+    def tell(silent_ms: int) -> None:
+        if silence.is_due(silent_ms):
+            why = "the collector is stopped, cannot reach its broker, or is out of disk (see `collector status`)"
+            talk(f"no receipt for {silent_ms // 1000} s; {why}; given up after {timeout_s} s")
+
+    return tell
 
 
 def _report(record: Record, epoch: str, shift_ms: int) -> dict[str, object]:

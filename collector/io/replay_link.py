@@ -22,7 +22,7 @@ from edge_agent.contract import encoding, topics
 from edge_agent.contract.message import Receipt
 
 _TURN_S = 0.2
-PATIENCE_MS = 60_000
+PATIENCE_MS = 120_000
 """How long a replay goes on without any new receipt."""
 
 
@@ -54,9 +54,17 @@ class Window(Protocol):
 
 
 def feed(
-    window: Window, address: BrokerAddress, gateway: GatewayId, on_progress: Callable[[], None], patience_ms: int = PATIENCE_MS
+    window: Window,
+    address: BrokerAddress,
+    gateway: GatewayId,
+    on_progress: Callable[[], None],
+    patience_ms: int = PATIENCE_MS,
+    on_silence: Callable[[int], None] = lambda _: None,
 ) -> None:
-    """Runs the window to its end. Raises ProblemError: TRY412 no link to the broker, TRY413 no receipts."""
+    """Runs the window to its end. on_silence: hears often for how many ms no new receipt has come.
+
+    Raises ProblemError: TRY412 no link to the broker, TRY413 no receipts.
+    """
     events: queue.SimpleQueue[Receipt | bool | str] = queue.SimpleQueue()
     client = _client(address, gateway, events)
     try:
@@ -73,6 +81,7 @@ def feed(
             address,
             on_progress,
             patience_ms,
+            on_silence,
         )
     finally:
         client.disconnect()
@@ -87,6 +96,7 @@ def _run(
     address: BrokerAddress,
     on_progress: Callable[[], None],
     patience_ms: int,
+    on_silence: Callable[[int], None],
 ) -> None:
     window.begin(_now_ms())
     up = False
@@ -107,7 +117,9 @@ def _run(
         if up:
             for payload in window.due(_now_ms()):
                 client.publish(topic, payload, qos=1)
-        if _now_ms() - window.progress_ms > patience_ms:
+        silent_ms = _now_ms() - window.progress_ms
+        on_silence(silent_ms)
+        if silent_ms > patience_ms:
             raise ProblemError(_no_receipts(address, patience_ms))
 
 

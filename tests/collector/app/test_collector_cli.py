@@ -10,6 +10,7 @@ import msgspec
 import pytest
 
 from collector.cli import build_app
+from collector.io.broker_process import BrokerPlan, BrokerProcess
 from collector.io.state_folder import StateFolder
 from collector.io.status_file import Status, write_status
 from edge_agent.common.program import run
@@ -77,6 +78,21 @@ def test_replay_without_sending(tmp_path: Path, capsys: pytest.CaptureFixture[st
     assert (report["first"], report["last"]) == ("2026-02-28T23:58:59.000Z", "2026-02-28T23:59:59.000Z")
     assert call(*words, "--end-at", "tomorrow") == 2
     assert json.loads(capsys.readouterr().out)["problems"][0]["code"] == "USE412"
+
+
+def test_a_replay_that_nobody_receipts_gives_up(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "m.yaml").write_text(MAPPING)
+    (tmp_path / "r.csv").write_text("t,a\n2026-01-01T08:00:00,1\n")
+    broker = BrokerProcess(BrokerPlan("waterworks", port=0))
+    broker.start()
+    try:
+        words = ("replay", tmp_path / "r.csv", "--site", "s", "--gateway", "g", "--map", tmp_path / "m.yaml")
+        assert call(*words, "--broker", f"127.0.0.1:{broker.port}", "--timeout", 6) == 75
+    finally:
+        broker.stop()
+    told = capsys.readouterr().err
+    assert told.count("no receipt for 5 s") == 1
+    assert "TRY413" in told
 
 
 @pytest.mark.parametrize(

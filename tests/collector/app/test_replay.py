@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from collector.config.mapping_file import MappingFile
 from collector.replay import Batch, Tally, batches, birth_message, epoch_of, read_rows, shift_to
-from collector.replay_window import MAX_ON_THE_WAY, RESEND_MS, ReplayWindow
+from collector.replay_window import MAX_ON_THE_WAY, RESEND_MS, ReplayWindow, Silence
 from edge_agent.common.problem import ProblemError
 from edge_agent.contract import encoding
 from edge_agent.contract import message as m
@@ -172,6 +172,13 @@ def test_the_way_is_bounded_and_a_changed_log_is_told() -> None:
     assert not way.log_changed
     way.receipt(3, receipt(0, log="other"))
     assert way.log_changed
+
+
+def test_silence_is_told_after_five_seconds_and_every_ten() -> None:
+    silence = Silence()
+    assert [at for at in range(0, 40_000, 200) if silence.is_due(at)] == [5000, 15_000, 25_000, 35_000]
+    assert not silence.is_due(100), "a receipt came"
+    assert silence.is_due(5100)
 
 
 @pytest.mark.parametrize("seed", range(20))
