@@ -11,7 +11,7 @@ from edge_agent.bus import readings_of
 from edge_agent.common.clock import Clock
 from edge_agent.common.problem import Problem, ProblemError
 from edge_agent.contract.quality import Quality
-from edge_agent.io.link import Driver, Link, Watch, open_link
+from edge_agent.io.link import NO_SERIAL_PORT, Driver, Link, Watch, open_link
 from edge_agent.model.health import no_value
 from edge_agent.model.plan import Block, cost_of, halves, plan
 from edge_agent.model.points import Bus, Device, Point, Serial
@@ -152,10 +152,16 @@ class _Opened:
 
 def link_problem(bus: Bus, down: LinkDown) -> Problem:
     """BUS101: the port or host cannot be reached."""
-    if isinstance(bus.link, Serial):
-        do = "check that the adapter is plugged in, that no other program holds the port, and that this user is in group dialout."
-    else:
+    if not isinstance(bus.link, Serial):
         do = "check address and port, and that the instrument is on the network."
+    elif bus.link.port.startswith(("rfc2217://", "socket://")):
+        do = "check address and port (rfc2217://HOST:PORT), and that the converter is reachable and free."
+    elif "://" in bus.link.port:
+        do = "write rfc2217://HOST:PORT or socket://HOST:PORT, or the path of a serial port such as /dev/ttyUSB0."
+    elif str(down).endswith(NO_SERIAL_PORT):
+        do = "name a serial port such as /dev/ttyUSB0; `ls /dev/serial/by-id` shows the adapters."
+    else:
+        do = "check that the adapter is plugged in, that no other program holds the port, and that this user is in group dialout."
     return Problem("BUS101", f'bus "{bus.id}"', f"The link cannot be opened: {down}.", do)
 
 

@@ -12,6 +12,8 @@ from edge_agent.model.points import Bus, Serial
 from edge_agent.protocols.session import Flush, Pause, Receive, Reopen, Send, Session
 
 Result = TypeVar("Result")
+NO_SERIAL_PORT = "it is no serial port"
+"""What LinkDown says of a file that no line settings can be given to."""
 _SLICE_MS = 100
 """A stop is noticed within this time."""
 

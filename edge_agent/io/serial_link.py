@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import termios
 import time
 from contextlib import suppress
 
 import serial
 
+from edge_agent.io.link import NO_SERIAL_PORT
 from edge_agent.model.points import Serial
 from edge_agent.protocols.session import LinkDown
 
@@ -47,7 +49,7 @@ class SerialLink:
                 exclusive=None if "://" in wanted.port else True,
             )
         except (OSError, ValueError, termios.error) as error:
-            raise LinkDown(f"{wanted.port}: {error}") from error
+            raise LinkDown(f"{wanted.port}: {_words(error)}") from error
         self._port = port
         self.connections += 1
         self._active_at_s = time.monotonic()
@@ -111,4 +113,14 @@ class SerialLink:
 
     def _gone(self, error: Exception) -> LinkDown:
         self.close()
-        return LinkDown(f"{self._settings.port}: {error}")
+        return LinkDown(f"{self._settings.port}: {_words(error)}")
+
+
+def _words(error: Exception) -> str:
+    """The cause in words: pyserial wraps it in a text of its own, with numbers and the port again."""
+    cause = error.__context__ if isinstance(error, serial.SerialException) and error.__context__ is not None else error
+    if isinstance(cause, termios.error):
+        return NO_SERIAL_PORT if cause.args[0] == errno.ENOTTY else str(cause.args[-1])
+    if isinstance(cause, OSError):
+        return cause.strerror or str(cause)
+    return str(cause) if isinstance(cause, ValueError) else "not in the form HOST:PORT"

@@ -29,7 +29,7 @@ class TcpLink:
         try:
             made = socket.create_connection(address, self._settings.connect_timeout_ms / 1000)
         except OSError as error:
-            raise LinkDown(f"{self._settings.host}:{self._settings.port}: {error}") from error
+            raise LinkDown(f"{self._settings.host}:{self._settings.port}: {error.strerror or error}") from error
         made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         made.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         made.settimeout(_SEND_TIMEOUT_S)
@@ -50,7 +50,7 @@ class TcpLink:
         try:
             self._connected().sendall(payload)
         except OSError as error:
-            raise self._gone(str(error)) from error
+            raise self._gone(error.strerror or str(error)) from error
 
     def receive(self, timeout_ms: int) -> bytes:
         """What came within timeout_ms. Raises LinkDown."""
@@ -60,7 +60,7 @@ class TcpLink:
                 return b""
             chunk = made.recv(_READ_BYTES)
         except OSError as error:
-            raise self._gone(str(error)) from error
+            raise self._gone(error.strerror or str(error)) from error
         if not chunk:
             raise self._gone("closed by the other side")
         return chunk
@@ -74,7 +74,7 @@ class TcpLink:
                     break
                 taken += chunk
         except OSError as error:
-            raise self._gone(str(error)) from error
+            raise self._gone(error.strerror or str(error)) from error
         return taken
 
     def wire_ms(self, count: int) -> int:

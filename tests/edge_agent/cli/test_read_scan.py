@@ -71,6 +71,25 @@ def test_read_of_an_unknown_device_or_a_closed_port(tmp_path: Path, capsys: pyte
     assert "BUS101" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("port", "what", "do"),
+    [
+        ("foo://bar", "protocol 'foo' not known", "write rfc2217://HOST:PORT"),
+        ("rfc2217://127.0.0.1:{}", ": Connection refused.", "check address and port"),
+        ("socket://127.0.0.1:{}", ": Connection refused.", "check address and port"),
+        ("rfc2217://bar", ": not in the form HOST:PORT.", "check address and port"),
+        ("/dev/null", ": it is no serial port.", "name a serial port"),
+        ("/dev/no-such-port", "/dev/no-such-port: No such file or directory.", "check that the adapter"),
+    ],
+)
+def test_scan_of_what_cannot_be_opened_says_why(port: str, what: str, do: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert edge_agent("scan", "--port", port.format(free_port())) == 1
+    said = capsys.readouterr().err
+    assert what in said
+    assert f"Do: {do}" in said
+    assert "Errno" not in said
+
+
 def test_scan_finds_devices(capsys: pytest.CaptureFixture[str]) -> None:
     with PtyInstrument(Behaviour({3: {0: 1}})) as line:
         assert edge_agent("scan", "--port", line.path, "--baud", "115200", "--units", "2-4", "--timeout", "60", "--json") == 0
