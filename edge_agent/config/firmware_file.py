@@ -10,7 +10,6 @@ from typing import Annotated, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from edge_agent.common.located_model import closest
 from edge_agent.common.located_yaml import load_yaml, validate
 from edge_agent.common.problem import Problem, ProblemError
 
@@ -140,8 +139,7 @@ def load_piece(folder: Path, kind: type[Piece], name: str) -> Piece:
     path = shelf / f"{name}.yaml"
     if not path.is_file() or path.parent != shelf:
         known = sorted(file.stem for file in shelf.glob("*.yaml"))
-        near = closest(name, known)
         what = f"There is no {kind.__name__.lower()} {name!r}."
-        do = f"did you mean {near!r}?" if near else f"choose one of: {', '.join(known)}."
+        do = f"choose one of: {', '.join(known)}; what is made for another board may not boot."
         raise ProblemError(Problem("CFG104", str(shelf), what, do))
     return validate(load_yaml(path), kind)

@@ -68,7 +68,8 @@ def read_profile(name: str, path: Path) -> Profile:
 def unknown_profile(name: str, known: Sequence[str]) -> tuple[str, str]:
     """What to say of a name that no profile has: what, and the mend."""
     near = closest(name, known) or next((k for k in known if k.endswith("/" + name.rpartition("/")[2])), "")
-    do = f"write `{near}`." if near else "see the list with `edge-agent profile list`."
+    do = f"did you mean `{near}`? See" if near else "see"
+    do += " the list with `edge-agent profile list`."
     return f"There is no profile `{name}`.", do
 
 

@@ -79,7 +79,7 @@ def test_profiles_are_listed_and_shown(capfd: pytest.CaptureFixture[str]) -> Non
 def test_an_unknown_profile_is_said_with_the_near_one(capfd: pytest.CaptureFixture[str]) -> None:
     code, _, err = call(capfd, "profile", "show", "eastron/sdm63")
     assert code == 78
-    assert "Do: write `eastron/sdm630`." in err
+    assert "Do: did you mean `eastron/sdm630`? See the list with `edge-agent profile list`." in err
 
 
 def test_a_broken_profile_does_not_hide_the_others(capfd: pytest.CaptureFixture[str], tmp_path: Path) -> None:

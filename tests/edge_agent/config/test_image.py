@@ -87,10 +87,11 @@ def test_the_crystal_is_a_choice() -> None:
     assert "oscillator=8000000," in render(wanted(choices={"crystal": "8000000"}), UNITS)["boot/firmware/config.txt.add"]
 
 
-def test_an_unknown_board_is_answered_with_the_nearest() -> None:
+def test_an_unknown_board_is_answered_with_all_there_are_and_none_is_suggested() -> None:
     with pytest.raises(ProblemError) as problem:
-        load_piece(FIRMWARE, Board, "raspbery-pi-4")
-    assert "raspberry-pi-4" in problem.value.problems[0].do
+        load_piece(FIRMWARE, Board, "raspberry-pi-5")
+    boards = ", ".join(sorted(path.stem for path in (FIRMWARE / "boards").glob("*.yaml")))
+    assert problem.value.problems[0].do == f"choose one of: {boards}; what is made for another board may not boot."
 
 
 def test_every_file_of_the_folder_loads() -> None:
