@@ -13,7 +13,7 @@ from edge_agent.config.profiles import twice
 
 
 def check_cross(tree: Located, findings: Findings) -> None:
-    """Adds CFG006 (unit missing), CFG009 (unit of a serial line), CFG020 (id twice), CFG021 (unit address twice),
+    """Adds CFG006 (unit missing), CFG009 (unit outside its range), CFG020 (id twice), CFG021 (unit address twice),
 
     CFG026 (fed_by or part_of names nothing).
     """
@@ -22,6 +22,8 @@ def check_cross(tree: Located, findings: Findings) -> None:
     for bus in _entries(tree, "buses"):
         if "serial" in bus.mapping:
             _unit_addresses(bus, findings)
+        else:
+            _tcp_units(bus, findings)
         for device in _entries(bus, "devices"):
             twice(device.get("points"), findings, context_of_device(bus, device), "point")
     known = {name for name, _ in _equipment_and_devices(tree)}
@@ -66,7 +68,7 @@ def _unit_addresses(bus: Located, findings: Findings) -> None:
             do = "add `unit: ...` (1-247), the address that is set on the device."
             findings.add("CFG006", device.mark, "The key `unit` is missing.", do, context)
         elif isinstance(at.scalar, int) and not isinstance(at.scalar, bool):
-            if at.scalar == 0 or 247 < at.scalar <= 255:
+            if not 1 <= at.scalar <= 247:
                 what = f"The unit address {at.scalar} cannot be used on a serial line."
                 findings.add("CFG009", at.mark, what, "write a number from 1 to 247.", context)
             elif at.scalar in first:
@@ -92,3 +94,11 @@ def _references(name: str, entry: Located, known: set[str], findings: Findings) 
             near = closest(at.text, others)
             do = f"write `{near}`." if near else f"add it under `equipment`, or name one of {choices(others) or 'none yet'}."
             findings.add("CFG026", at.mark, f"`{key}` names `{at.text}`, which is neither a device nor equipment.", do, context)
+
+
+def _tcp_units(bus: Located, findings: Findings) -> None:
+    for device in _entries(bus, "devices"):
+        at = device.get("unit")
+        if at is not None and isinstance(at.scalar, int) and not 0 <= at.scalar <= 255:
+            what = f"The unit address {at.scalar} cannot be used over TCP."
+            findings.add("CFG009", at.mark, what, "write a number from 0 to 255.", context_of_device(bus, device))

@@ -114,7 +114,8 @@ class DeviceFile(FileModel):
 
     id: Id
     profile: str | None = None
-    unit: Annotated[int, Field(ge=0, le=255)] | None = None
+    unit: int | None = None
+    """1 to 247 on a serial line, 0 to 255 over TCP: `check_cross` knows which."""
     name: Bilingual | None = None
     nameplate: Nameplate = Field(default_factory=dict)
     part_of: Id | None = None

@@ -232,6 +232,26 @@ def test_points_without_a_usable_id_are_said_each(tmp_path: Path) -> None:
     assert [code for code, _ in refused(tmp_path, text)] == ["CFG006", "CFG008", "CFG008"]
 
 
+@pytest.mark.parametrize(
+    ("link", "unit", "codes"),
+    [
+        ("serial: {port: /dev/ttyUSB0}", 247, []),
+        ("serial: {port: /dev/ttyUSB0}", 248, ["CFG009"]),
+        ("serial: {port: /dev/ttyUSB0}", 300, ["CFG009"]),
+        ("serial: {port: /dev/ttyUSB0}", 0, ["CFG009"]),
+        ("tcp: {host: h}", 255, []),
+        ("tcp: {host: h}", 256, ["CFG009"]),
+        ("tcp: {host: h}", -1, ["CFG009"]),
+    ],
+)
+def test_a_unit_address_has_the_range_of_its_link(tmp_path: Path, link: str, unit: int, codes: list[str]) -> None:
+    text = HEAD + f"buses:\n  - {{id: b, {link}, devices: [{{id: panel, profile: waterworks/panel, unit: {unit}}}]}}\n"
+    if codes:
+        assert [code for code, _ in refused(tmp_path, text)] == codes
+    else:
+        assert load(tmp_path, text).site.buses[0].devices[0].unit == unit
+
+
 def test_a_device_whose_points_are_all_off_is_said(tmp_path: Path) -> None:
     text = (
         HEAD + "buses:\n- {id: b, tcp: {host: h}, devices: [{id: d, points: [{id: p, table: coil, address: 1, enabled: false}]}]}\n"
