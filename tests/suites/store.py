@@ -79,6 +79,8 @@ class StoreSuite:
         assert store.count(FLOW.key, END - 1000, END + 2 * AHEAD_MS) == 4, "it is kept all the same"
         store.write([batch(5, [ahead - 1], [3.0])], 3)
         assert store.latest()[FLOW.key].value == 3.0, "a little ahead is no wrong clock"
+        store.write([batch(6, [ahead + 2], [7.0])], 4)
+        assert store.latest()[FLOW.key].value == 3.0, "and the latest stays"
 
     def test_one_instant_holds_one_reading(self, reopen: Callable[[], Store]) -> None:
         store = reopen()
