@@ -57,17 +57,19 @@ class Consumer(ABC):
         self._beat = beat
         self._stopping = threading.Event()
         self._following: Following | None = None
+        self._done = (0, 0)
+        """Position and safe offset after the last turn that was carried out to its end."""
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
 
     @property
     def position(self) -> int:
-        """Up to this offset everything was read."""
-        return self._following.position if self._following is not None else 0
+        """Up to this offset everything was carried out; what is being tried is not."""
+        return self._done[0]
 
     @property
     def safe(self) -> int:
         """The log must keep everything above this offset for this consumer."""
-        return self._following.safe if self._following is not None else 0
+        return self._done[1]
 
     @property
     def alive(self) -> bool:
@@ -77,6 +79,7 @@ class Consumer(ABC):
     def start(self) -> None:
         """Begins to read."""
         self._following = self._begin()
+        self._done = (self._following.position, self._following.safe)
         self._thread.start()
 
     def stop(self, timeout_s: float = 5.0) -> None:
@@ -104,6 +107,8 @@ class Consumer(ABC):
                 self._trouble(_disk_problem(self.name, failed))
                 self._stopping.wait(2.0)
                 continue
+            if not self._stopping.is_set():
+                self._done = (following.position, following.safe)
             if wait_s:
                 self._appended.wait_beyond(following.position, wait_s, self._stopping)
 
