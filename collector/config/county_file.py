@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from typing import Annotated, Literal
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+from collector.config.zone import Zone
 from collector.domain.county import County, Person, RuleOverride, SiteInfo
 from collector.rules.duration import duration_ms
 from edge_agent.common.located import Findings, Located
@@ -59,7 +59,7 @@ class SitePart(_Part):
     id: str
     name: TextPart
     kind: Literal["water-station", "construction-site"] = "water-station"
-    zone: str = "Asia/Shanghai"
+    zone: Zone = "Asia/Shanghai"
     """IANA time zone."""
     place: Place | None = None
     responsible: str = ""
@@ -69,15 +69,6 @@ class SitePart(_Part):
     @classmethod
     def _id(cls, name: str) -> str:
         return _checked_id(name)
-
-    @field_validator("zone")
-    @classmethod
-    def _zone(cls, zone: str) -> str:
-        try:
-            ZoneInfo(zone)
-        except (ZoneInfoNotFoundError, ValueError):
-            raise Refused("CFG203", f"`{zone}` is no time zone.", "write a name of the IANA list, e.g. `Asia/Shanghai`.") from None
-        return zone
 
 
 class RulePart(_Part):

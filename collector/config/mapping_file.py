@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from typing import Annotated, Literal
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from collector.config.county_file import TextPart
+from collector.config.zone import Zone
 from collector.rules.duration import duration_ms
 from edge_agent.common.located_model import Refused, choices, closest
 from edge_agent.contract import message as m
@@ -29,17 +29,8 @@ class TimePart(_Part):
     column: str
     format: str = "iso"
     """`iso`, `unix` (s), `unix-ms`, or a pattern of strptime such as `%d.%m.%Y %H:%M`."""
-    zone: str = "Asia/Shanghai"
+    zone: Zone = "Asia/Shanghai"
     """For times without an offset of their own."""
-
-    @field_validator("zone")
-    @classmethod
-    def _zone(cls, zone: str) -> str:
-        try:
-            ZoneInfo(zone)
-        except (ZoneInfoNotFoundError, ValueError):
-            raise Refused("CFG203", f"`{zone}` is no time zone.", "write a name of the IANA list, e.g. `Asia/Shanghai`.") from None
-        return zone
 
 
 class LimitsPart(_Part):
