@@ -11,12 +11,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import signal
 import socket
 import sys
 from asyncio import StreamReader, StreamWriter
 from contextlib import suppress
-from typing import Any
+from typing import Any, NoReturn
 
 import msgspec
 from amqtt.adapters import ReaderAdapter, StreamReaderAdapter, StreamWriterAdapter, WriterAdapter
@@ -146,7 +147,11 @@ async def _close(writer: WriterAdapter) -> None:
 
 
 async def serve(settings: BrokerSettings) -> int:
-    """Runs the broker until standard input ends. Returns the exit code."""
+    """Runs the broker and ends the process when standard input ends. Returns an exit code if it cannot listen.
+
+    There is no orderly shutdown: nothing here outlives the process, and amqtt's own can wait for ever for a session that is just
+    coming or going, while the address stays taken for the collector that starts next.
+    """
     broker = CarefulBroker(settings)
     broker.logger.addFilter(_is_no_failed_start)
     try:
@@ -157,8 +162,13 @@ async def serve(settings: BrokerSettings) -> int:
         return EXIT_ADDRESS
     print(f"ready {broker.port}", flush=True)  # noqa: T201 - the parent waits for this line
     await _parent_gone()
-    await broker.shutdown()
-    return 0
+    _end_at_once(0)
+
+
+def _end_at_once(code: int) -> NoReturn:
+    logging.shutdown()
+    sys.stdout.flush()
+    os._exit(code)
 
 
 def _is_no_failed_start(record: logging.LogRecord) -> bool:

@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from random import Random
 from typing import Any
 
 HERE = Path(__file__).parent
@@ -24,10 +25,12 @@ class DemoFailed(Exception):
 
 
 def free_port() -> int:
-    """A port of loopback that nothing listens on at present."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A port of loopback that nothing listens on at present, and that no outgoing connection takes while its server restarts."""
+    for port in Random().sample(range(20_000, 32_000), 200):
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)):
+                return port
+    raise DemoFailed("no free port on 127.0.0.1")
 
 
 def wait_for(what: str, ready: Callable[[], Any], programs: Sequence[Program] = (), seconds: float = START_S) -> Any:

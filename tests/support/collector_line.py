@@ -59,6 +59,10 @@ class PlainClient:
         if connection is not None:
             connection.close()
 
+    def fall_silent(self) -> None:
+        """Keeps the connection and reads nothing more from it."""
+        self._client.loop_stop()
+
     def close(self) -> None:
         self._client.disconnect()
         self._client.loop_stop()

@@ -5,14 +5,23 @@ from __future__ import annotations
 import socket
 import time
 from collections.abc import Callable
+from random import Random
+
+_BELOW_EPHEMERAL = (20_000, 32_000)
+"""Not from the range that the kernel takes the source ports of connections from: a server that is killed finds its port free."""
 
 
 def free_port() -> int:
     """A TCP port on 127.0.0.1 that nobody listened on a moment ago."""
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    for port in Random().sample(range(*_BELOW_EPHEMERAL), 200):
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
+    raise OSError("no free port")
 
 
 def listens(port: int) -> bool:

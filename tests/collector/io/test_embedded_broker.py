@@ -6,6 +6,7 @@ import os
 import signal
 import socket
 import subprocess
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -160,6 +161,22 @@ def test_the_broker_ends_with_its_parent() -> None:
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     port = int(done.stdout)
     wait_until(lambda: not listens(port), 10, "the end of the child")
+
+
+def test_the_broker_ends_at_once_although_a_client_does_not_read() -> None:
+    """amqtt's own shutdown waits for such a session, and the address stays taken for the next collector."""
+    with running(BrokerPlan("root", port=0, collector_secret=SECRET)) as broker, clients() as all_clients:
+        deaf = PlainClient(broker.port)
+        assert deaf.subscribe("root/a/b/#")
+        deaf.fall_silent()
+        speaker = PlainClient(broker.port, "collector", SECRET)
+        all_clients += [deaf, speaker]
+        for _ in range(20):
+            speaker.publish("root/a/b/receipt", bytes(500_000))
+        began = time.monotonic()
+        broker.stop()
+        assert time.monotonic() - began < 1.5
+        assert not listens(broker.port)
 
 
 def test_a_taken_address_is_a_problem(caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]) -> None:
