@@ -5,15 +5,17 @@ from __future__ import annotations
 import socket
 import time
 from collections.abc import Callable
+from itertools import cycle
 from random import Random
 
 _BELOW_EPHEMERAL = (20_000, 32_000)
 """Not from the range that the kernel takes the source ports of connections from: a server that is killed finds its port free."""
+_candidates = cycle(Random().sample(range(*_BELOW_EPHEMERAL), 12_000))
 
 
 def free_port() -> int:
-    """A TCP port on 127.0.0.1 that nobody listened on a moment ago."""
-    for port in Random().sample(range(*_BELOW_EPHEMERAL), 200):
+    """A TCP port on 127.0.0.1 that nobody listens on, and that this process has not given before."""
+    for port in _candidates:
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
