@@ -147,11 +147,7 @@ async def _close(writer: WriterAdapter) -> None:
 
 
 async def serve(settings: BrokerSettings) -> int:
-    """Runs the broker and ends the process when standard input ends. Returns an exit code if it cannot listen.
-
-    There is no orderly shutdown: nothing here outlives the process, and amqtt's own can wait for ever for a session that is just
-    coming or going, while the address stays taken for the collector that starts next.
-    """
+    """Runs the broker until standard input ends. Returns the exit code."""
     broker = CarefulBroker(settings)
     broker.logger.addFilter(_is_no_failed_start)
     try:
@@ -162,13 +158,7 @@ async def serve(settings: BrokerSettings) -> int:
         return EXIT_ADDRESS
     print(f"ready {broker.port}", flush=True)  # noqa: T201 - the parent waits for this line
     await _parent_gone()
-    _end_at_once(0)
-
-
-def _end_at_once(code: int) -> NoReturn:
-    logging.shutdown()
-    sys.stdout.flush()
-    os._exit(code)
+    return 0
 
 
 def _is_no_failed_start(record: logging.LogRecord) -> bool:
@@ -182,15 +172,21 @@ async def _parent_gone() -> None:
     await parent.read()
 
 
-def main() -> int:
-    """The program. Signals to the whole group are the parent's business: it ends this child last."""
+def main() -> NoReturn:
+    """The program. Signals to the whole group are the parent's business: it ends this child last.
+
+    There is no orderly shutdown: nothing here outlives the process, and amqtt's own can wait for ever for a session that is just
+    coming or going, while the address stays taken for the collector that starts next.
+    """
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, signal.SIG_IGN)
     logging.basicConfig(level=logging.ERROR, format="broker: %(message)s")
     logging.getLogger("amqtt.plugins").setLevel(logging.WARNING)
     settings = msgspec.json.decode(sys.stdin.readline(), type=BrokerSettings)
-    return asyncio.run(serve(settings))
+    code = asyncio.new_event_loop().run_until_complete(serve(settings))
+    logging.shutdown()
+    os._exit(code)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()
