@@ -24,13 +24,14 @@ def first_contact(site: str, gateway: str, epoch: str, lane: Literal["n", "u"], 
 
 def account(state: LaneState, seq: int, low: int, now_ms: int) -> tuple[LaneState, Verdict]:
     """The account after a message with this sequence whose sender holds nothing below `low`."""
-    state = replace(raised(state, low), heard_ms=max(now_ms, state.heard_ms))
+    state = raised(state, low)
+    heard_ms = max(now_ms, state.heard_ms)
     if has(state, seq):
-        return replace(state, duplicate=state.duplicate + 1), "duplicate"
+        return replace(state, duplicate=state.duplicate + 1, heard_ms=heard_ms), "duplicate"
     upto, ranges = with_sequence(state.upto, state.ranges, seq)
     if len(ranges) > MAX_RANGES:
-        return state, "refused"
-    return replace(state, upto=upto, ranges=ranges, received=state.received + 1), "new"
+        return replace(state, heard_ms=heard_ms), "refused"
+    return replace(state, upto=upto, ranges=ranges, received=state.received + 1, heard_ms=heard_ms), "new"
 
 
 def has(state: LaneState, seq: int) -> bool:

@@ -207,3 +207,11 @@ def test_qualities_read_back(codes: list[int]) -> None:
 def test_no_body_is_made_of_what_is_no_value(value: float) -> None:
     with pytest.raises(ValueError, match="no value"):
         e.encode_body(m.Body([m.Block([0], [m.Column(0, [value])])]))
+
+
+@given(st.integers(0, 3 * e.SHORT_BYTES), st.integers(0, 20))
+def test_a_short_window_costs_no_bytes_and_is_read_by_everybody(length: int, variety: int) -> None:
+    raw = b'{"' + bytes(97 + n * n % (variety + 1) for n in range(length))
+    packed = e.pack(raw)
+    assert packed == raw or zlib.decompress(packed) == raw
+    assert len(packed) <= len(zlib.compress(raw, 6)) + 8
