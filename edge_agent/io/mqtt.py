@@ -18,6 +18,7 @@ from edge_agent.common.problem import Problem
 from edge_agent.contract.encoding import Malformed, decode_command, decode_receipt, decode_time
 from edge_agent.contract.message import Command, Receipt, TimeTell
 from edge_agent.contract.topics import Kind
+from edge_agent.io.air import Air
 from edge_agent.io.mqtt_session import Identity, LinkFailed, Session
 from edge_agent.model.points import Broker
 
@@ -66,6 +67,12 @@ class LinkFigures:
     """Why there is no session at present."""
     next_try_s: float | None = None
     """How long until a session is tried again; None while one is up or being tried."""
+    air_bytes: int = 0
+    """On the air since the start, both directions, IP and TCP headers and TLS included (io/air.py); never shrinks."""
+    air_open_bytes: int = 0
+    """Of these: opening connections and closing them, also in vain."""
+    air_keepalive_bytes: int = 0
+    """Of these: keep-alive."""
 
 
 def plain_text_problems(brokers: Sequence[Broker]) -> list[Problem]:
@@ -129,6 +136,9 @@ class Publisher:
         self._session: Session | None = None
         self._figures = LinkFigures()
         self._refused_before = 0
+        self._air_before = Air()
+        self._count = threading.Lock()
+        """Between a session's end and its sum."""
         self._told = ""
         self._next_try_at_s: float | None = None
         """Monotonic; None while a session is up or being tried."""
@@ -164,10 +174,19 @@ class Publisher:
     @property
     def figures(self) -> LinkFigures:
         """The state of the link now."""
-        session, at_s = self._session, self._next_try_at_s
-        refused = self._refused_before + (session.refused if session else 0)
-        next_try_s = None if at_s is None else round(max(0.0, at_s - time.monotonic()), 1)
-        return replace(self._figures, up=session is not None and session.is_up, refused=refused, next_try_s=next_try_s)
+        with self._count:
+            session, at_s = self._session, self._next_try_at_s
+            refused = self._refused_before + (session.refused if session else 0)
+            air = self._air_before + session.air if session else self._air_before
+        return replace(
+            self._figures,
+            up=session is not None and session.is_up,
+            refused=refused,
+            next_try_s=None if at_s is None else round(max(0.0, at_s - time.monotonic()), 1),
+            air_bytes=air.total_bytes,
+            air_open_bytes=air.open_bytes,
+            air_keepalive_bytes=air.keepalive_bytes,
+        )
 
     # --- the link's thread -------------------------------------------------------------------------------------------
 
@@ -202,8 +221,10 @@ class Publisher:
                 self._plain[address] = spoken.version == "5"
             if not (refused and broker.version == "auto" and spoken.version == "5"):
                 failed = failure.problem
-        self._session = None
-        self._refused_before += session.refused
+        with self._count:
+            self._session = None
+            self._refused_before += session.refused
+            self._air_before += session.air
         was_up = self._figures.sessions > before
         if was_up and time.monotonic() - began_s >= HELD_S:
             self._backoff.reset()

@@ -31,6 +31,8 @@ from edge_agent.common.problem import Problem
 from edge_agent.contract.encoding import MAX_UNPACKED, encode
 from edge_agent.contract.message import VERSION, Status
 from edge_agent.contract.topics import RETAINED, TO_AGENT, Kind, topic
+from edge_agent.io.air import Air, AirMeter, refused_connect
+from edge_agent.io.mqtt_tls import TlsContext, tls_context
 from edge_agent.model.points import Broker
 
 CONNECT_TIMEOUT_S = 10.0
@@ -99,6 +101,10 @@ class Session:
         """What the broker's Receive Maximum does not allow yet."""
         self._due: deque[Callable[[], None]] = deque()
         self._refused = 0
+        self._tls: TlsContext | None = None
+        self._meter: AirMeter | None = None
+        self._air = Air()
+        """Of a connection that never came about."""
         self._wake_r, self._wake_w = socket.socketpair()
         self._wake_r.setblocking(False)
         self._wake_w.setblocking(False)
@@ -112,6 +118,12 @@ class Session:
     def refused(self) -> int:
         """Messages that the broker acknowledged with a failure code (MQTT 5)."""
         return self._refused
+
+    @property
+    def air(self) -> Air:
+        """What the connection has put on the air until now."""
+        meter = self._meter
+        return self._air if meter is None else meter.read()
 
     # --- for any thread ----------------------------------------------------------------------------------------------
 
@@ -179,6 +191,9 @@ class Session:
         client.on_message = self._message
         client.on_publish = self._acknowledged
         client.on_disconnect = self._disconnected
+        client.on_log = self._logged
+        client.on_socket_open = self._opened
+        client.on_socket_close = self._closing
         client.on_socket_register_write = lambda *_: None  # so that publish() never writes from another thread
         return client
 
@@ -204,9 +219,10 @@ class Session:
         if tls is None:
             return
         try:
-            client.tls_set(ca_certs=tls.ca or None, certfile=tls.cert or None, keyfile=tls.key or None)
+            self._tls = tls_context(tls)
         except (OSError, ValueError) as error:
             raise LinkFailed(self._tls_problem(f"The TLS files cannot be used: {error}.")) from None
+        client.tls_set_context(self._tls)
 
     def _connect(self) -> None:
         broker = self._broker
@@ -220,9 +236,22 @@ class Session:
         try:
             self._client.connect(broker.host, broker.port, keepalive=broker.keepalive_s, **options)
         except ssl.SSLError as error:
+            self._count_failed()
             raise LinkFailed(self._tls_problem(f"TLS with the broker fails: {error.reason or error}.")) from None
         except (OSError, ValueError) as error:
+            self._count_failed(timed_out=isinstance(error, TimeoutError))
             raise LinkFailed(self._away(str(error))) from None
+
+    def _count_failed(self, *, timed_out: bool = False) -> None:
+        """Counts a connection that paho gave up before it told of it, and closes it."""
+        connection = self._tls.connection if self._tls is not None else None
+        if connection is None or connection.fileno() < 0:
+            self._air = refused_connect(timed_out=timed_out)
+            return
+        meter = AirMeter(connection, tls=True)
+        meter.close()
+        self._air = meter.read()
+        connection.close()
 
     def _serve(self) -> None:
         give_up = time.monotonic() + CONNECT_TIMEOUT_S
@@ -258,6 +287,8 @@ class Session:
         client = getattr(self, "_client", None)
         connection = client.socket() if client is not None else None
         if connection is not None:
+            if self._meter is not None:
+                self._meter.close()
             connection.close()
         self._wake_r.close()
         with self._lock:
@@ -275,6 +306,17 @@ class Session:
         return sent.rc == 0
 
     # --- paho's callbacks, on the connection's thread ----------------------------------------------------------------
+
+    def _opened(self, _client: Client, _userdata: Any, connection: Any) -> None:
+        self._meter = AirMeter(connection, tls=self._tls is not None)
+
+    def _closing(self, _client: Client, _userdata: Any, _connection: Any) -> None:
+        if self._meter is not None:
+            self._meter.close()
+
+    def _logged(self, _client: Client, _userdata: Any, _level: int, text: str) -> None:
+        if text == "Sending PINGREQ" and self._meter is not None:
+            self._meter.ping()
 
     def _connected(
         self, client: Client, _userdata: Any, _flags: ConnectFlags, reason: ReasonCode, properties: Properties | None
@@ -305,6 +347,8 @@ class Session:
             )
             self._over.set()
             return
+        if self._meter is not None:
+            self._meter.opened()
         self._up.set()
         self._due.append(self._on_up)
 

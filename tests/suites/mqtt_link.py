@@ -128,3 +128,29 @@ class LinkSuite:
             watcher.publish("cmd", encode(Command(VERSION, "yes", "ping")))
             wait_until(lambda: heard.of(Command))
             assert [command.id for command in heard.of(Command)] == ["yes"]
+
+    def test_air_bytes_hold_every_message_and_only_grow(self, broker: Any, link: Publisher, heard: Heard) -> None:
+        wait_until(lambda: heard.of(LinkUp))
+        opened = link.figures
+        assert opened.air_bytes >= opened.air_open_bytes > 500
+        with Watcher(broker) as watcher:
+            for _ in range(20):
+                assert link.publish(Kind.DATA, b'{"n":"%s"}' % (b"x" * 1000))
+            wait_until(lambda: len(watcher.of("data")) == 20)
+        sent = link.figures
+        assert 20_000 < sent.air_bytes - opened.air_bytes < 20_000 + 20 * 500
+        assert sent.air_open_bytes == opened.air_open_bytes
+        broker.kill()
+        wait_until(lambda: heard.of(LinkDown))
+        lost = link.figures
+        assert lost.air_bytes >= sent.air_bytes
+        assert lost.air_open_bytes > sent.air_open_bytes
+
+    def test_keepalive_is_counted_apart(self, broker: Any, heard: Heard) -> None:
+        link = publisher(heard, Broker(broker.host, broker.port, broker.version, keepalive_s=1))
+        link.start()
+        wait_until(lambda: link.figures.air_keepalive_bytes, what="a ping")
+        figures = link.figures
+        assert 100 < figures.air_keepalive_bytes < figures.air_bytes - figures.air_open_bytes + 1
+        assert figures.up
+        link.stop()
