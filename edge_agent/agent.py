@@ -43,7 +43,7 @@ from edge_agent.standing import Standing
 from edge_agent.status_body import figures_text, status_body
 
 if TYPE_CHECKING:
-    from edge_agent.config.load import LoadedSite
+    from edge_agent.model.loaded import LoadedSite
 
 BEAT_S = 0.5
 STATUS_MS = 1000

@@ -9,7 +9,7 @@ import typer
 from edge_agent.cli.output import AsJson, ProfileDirs, SiteFile, say, say_json, table, talk
 
 if TYPE_CHECKING:
-    from edge_agent.config.load import LoadedSite
+    from edge_agent.model.loaded import LoadedSite
     from edge_agent.model.points import Device
 
 

@@ -1,19 +1,26 @@
-"""Does I/O: the entry of `edge-agent`. Every module of this package that has `register(app)` adds its commands."""
+"""Does I/O: the entry of `edge-agent`. Every module of this package that has `register(app)` adds its commands.
+
+`run` goes a way of its own (lean.py): what reads YAML and command lines stays out of the memory of an agent that runs for months.
+"""
 
 from __future__ import annotations
 
 import sys
+from typing import TYPE_CHECKING
 
-import typer
+from edge_agent.cli.lean import is_lean, run_lean
 
-from edge_agent import cli
-from edge_agent.common.program import add_commands, new_app, run
+if TYPE_CHECKING:
+    import typer
 
 ABOUT = "Reads the instruments of a site and delivers every reading to the collector."
 
 
 def build_app() -> typer.Typer:
     """The whole command line."""
+    from edge_agent import cli
+    from edge_agent.common.program import add_commands, new_app
+
     app = new_app("edge-agent", ABOUT)
     add_commands(app, cli)
     return app
@@ -21,4 +28,9 @@ def build_app() -> typer.Typer:
 
 def main() -> None:
     """The console script."""
-    sys.exit(run(build_app(), sys.argv[1:]))
+    arguments = sys.argv[1:]
+    if is_lean(arguments):
+        sys.exit(run_lean(arguments))
+    from edge_agent.common.program import run
+
+    sys.exit(run(build_app(), arguments))

@@ -19,17 +19,7 @@ from edge_agent.config.profiles import Profile, profile_paths, read_profile, unk
 from edge_agent.config.resolve import DeviceParts, birth_of, resolve_site
 from edge_agent.config.site_file import DeviceFile, SiteFile
 from edge_agent.config.warnings import warnings_of
-from edge_agent.contract.message import BirthBody
-from edge_agent.model.points import Site
-
-
-@dataclass(frozen=True, slots=True)
-class LoadedSite:
-    """A site that may run. warnings: what is probably not meant so, but works."""
-
-    site: Site
-    birth: BirthBody
-    warnings: tuple[Problem, ...] = ()
+from edge_agent.model.loaded import LoadedSite
 
 
 def load_site(path: Path, profile_dirs: Sequence[Path] | None = None, environment: Mapping[str, str] | None = None) -> LoadedSite:

@@ -12,9 +12,9 @@ from typing import Any
 from edge_agent.agent import Agent, Folders, Machine, Wish
 from edge_agent.buses import MakeRunner
 from edge_agent.common.clock import Clock, SystemClock
-from edge_agent.config.load import LoadedSite
 from edge_agent.contract.message import BirthBody, Series
 from edge_agent.io.service import Systemd
+from edge_agent.model.loaded import LoadedSite
 from edge_agent.model.points import Broker, Bus, Delivery, Device, Point, Site, Tcp
 from edge_agent.model.reading import Happening, Reading
 
