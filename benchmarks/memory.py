@@ -26,7 +26,7 @@ from tests.support.mosquitto import Mosquitto
 
 GOAL_MIB = 36.0
 BUSES, UNITS, REGISTERS = 4, 5, 50
-PLAIN = """
+PLAIN = f"""
 import json, sys, threading, time
 import paho.mqtt.client as mqtt
 from pymodbus.client import ModbusTcpClient
@@ -41,10 +41,10 @@ def read(number, port):
     bus.connect()
     while True:
         begin = time.monotonic()
-        for unit in range(1, %d + 1):
-            answer = bus.read_holding_registers(0, count=%d, device_id=unit)
+        for unit in range(1, {UNITS} + 1):
+            answer = bus.read_holding_registers(0, count={REGISTERS}, device_id=unit)
             for address, value in enumerate(answer.registers):
-                message = {"bus": number, "unit": unit, "point": address, "value": value, "time": time.time()}
+                message = dict(bus=number, unit=unit, point=address, value=value, time=time.time())
                 client.publish("plain/readings", json.dumps(message), qos=1)
         time.sleep(max(0, begin + 1 - time.monotonic()))
 
@@ -52,7 +52,7 @@ for number, port in enumerate(ports):
     threading.Thread(target=read, args=(number, port), daemon=True).start()
 while True:
     time.sleep(3600)
-""" % (UNITS, REGISTERS)
+"""
 
 
 def site_text(ports: list[int], broker: int) -> str:

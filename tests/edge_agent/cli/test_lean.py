@@ -38,7 +38,7 @@ def running(folder: Path) -> Iterator[subprocess.Popen[bytes]]:
     with (folder / "log").open("wb") as log:
         agent = subprocess.Popen(command(folder), stderr=log)
     try:
-        wait_until(lambda: (folder / "run" / "status.json").exists(), 30, "the agent runs")
+        wait_until((folder / "run" / "status.json").exists, 30, "the agent runs")
         yield agent
     finally:
         agent.terminate()
