@@ -10,6 +10,7 @@ READY := $(VENV)/.ready
 SECONDS ?=
 CHECK ?=
 SEED ?=
+NAME ?=
 
 .PHONY: help demo check test long lint format unit sim servers assets clean docs golden bench
 .DEFAULT_GOAL := help
@@ -51,6 +52,9 @@ servers: $(READY)
 
 assets: $(READY)
 	@$(BIN)/python tools/assets.py
+
+bench: $(READY) ## figures that the product is asked for, measured: make bench NAME=flash (all without NAME)
+	$(BIN)/python -m benchmarks $(NAME)
 
 format: $(READY) ## rewrites the code's layout
 	$(BIN)/ruff format .

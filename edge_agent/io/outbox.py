@@ -178,7 +178,7 @@ class OutboxFile:
             self.close()
             what = f"The outbox was written by a newer version (schema {version}, this one knows {SCHEMA})."
             raise ProblemError(Problem("OUT201", str(self.path), what, "install the newer version again, or move the file away."))
-        for pragma in ("journal_mode=WAL", "synchronous=FULL", "wal_autocheckpoint=256", "auto_vacuum=INCREMENTAL"):
+        for pragma in ("journal_mode=WAL", "synchronous=FULL", "wal_autocheckpoint=256", "secure_delete=OFF"):
             database.execute(f"PRAGMA {pragma}").fetchall()
         if version == 0:
             with database:
