@@ -60,7 +60,7 @@ class Log(Protocol):
         ...
 
     def poison(self, limit: int) -> Sequence[Poison]:
-        """The newest quarantined messages."""
+        """The newest quarantined messages first, each with its id."""
         ...
 
     def close(self) -> None:

@@ -62,6 +62,8 @@ class Poison:
     reason: str
     detail: str
     received_ms: int
+    id: int = field(default=0, compare=False)
+    """Given by the log, counts up; by it a person names the message."""
 
 
 @dataclass(frozen=True, slots=True)

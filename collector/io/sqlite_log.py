@@ -152,7 +152,7 @@ class SqliteLog:
 
     def poison(self, limit: int) -> list[Poison]:
         """The newest quarantined messages first."""
-        rows = self._rows("SELECT topic, payload, reason, detail, received_ms FROM poison ORDER BY id DESC LIMIT ?", (limit,))
+        rows = self._rows("SELECT topic, payload, reason, detail, received_ms, id FROM poison ORDER BY id DESC LIMIT ?", (limit,))
         return [Poison(*row) for row in rows]
 
     def damaged(self) -> int:

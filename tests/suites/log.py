@@ -36,6 +36,13 @@ class LogSuite:
         assert [(r.offset, r.key.seq, r.payload) for r in log.read(0, 10)] == [(1, 1, data(1, [1.0])), (2, 2, data(2, [2.0]))]
         assert (list(log.lanes()), list(log.poison(5))) == ([LANE], [POISON])
 
+    def test_each_quarantined_message_has_an_id_of_its_own(self, reopen: Callable[[], Log]) -> None:
+        log = reopen()
+        log.append([], [], [POISON, POISON])
+        log.append([], [], [POISON])
+        newest, before, first = [one.id for one in reopen().poison(5)]
+        assert newest > before > first > 0
+
     def test_a_key_that_is_there_is_skipped(self, reopen: Callable[[], Log]) -> None:
         log = reopen()
         log.append([record(0, data(1, [1.0]), 1)], [], [])

@@ -36,7 +36,7 @@ class FakeLog:
                 self._keys.add(record.key)
                 self._records[self._last] = replace(record, offset=self._last)
         self._lanes |= {(s.site, s.gateway, s.epoch, s.lane): s for s in lanes}
-        self._poison += poison
+        self._poison += [replace(one, id=len(self._poison) + n) for n, one in enumerate(poison, 1)]
         return self._last
 
     def read(self, after: int, limit: int) -> list[Record]:
