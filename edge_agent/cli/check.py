@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 import typer
@@ -9,6 +10,7 @@ import typer
 from edge_agent.cli.output import AsJson, ProfileDirs, SiteFile, say, say_json, table, talk
 
 if TYPE_CHECKING:
+    from edge_agent.delivery.wear import Wear
     from edge_agent.model.loaded import LoadedSite
     from edge_agent.model.points import Device
 
@@ -47,6 +49,7 @@ def _summary(loaded: LoadedSite) -> dict[str, object]:
             for bus in site.buses
         ],
         "points": sum(len(device.points) for bus in site.buses for device in bus.devices),
+        "delivery": {"batch_ms": site.delivery.batch_ms, "window_ms": site.delivery.window_ms, **asdict(_wear(loaded))},
         "warnings": [warning.as_dict() for warning in loaded.warnings],
     }
 
@@ -71,7 +74,38 @@ def _text(loaded: LoadedSite) -> str:
     title = f"{site.site}/{site.gateway}: " + ", ".join(
         (_counted(len(site.buses), "bus", "buses"), _counted(len(rows), "device", "devices"), _counted(points, "point", "points"))
     )
-    return title + ". No problems.\n\n" + table(("bus", "device", "unit", "profile", "points", "periods"), rows)
+    listed = table(("bus", "device", "unit", "profile", "points", "periods"), rows)
+    return f"{title}. No problems.\n\n{listed}\n\n{_wear_text(loaded)}"
+
+
+def _wear(loaded: LoadedSite) -> Wear:
+    from edge_agent.delivery.wear import estimate
+
+    points = [point for bus in loaded.site.buses for device in bus.devices for point in device.points]
+    return estimate(loaded.site.delivery, [(point.lane, point.period_ms) for point in points])
+
+
+def _wear_text(loaded: LoadedSite) -> str:
+    from edge_agent.config.quantities import spoken_ms
+
+    wear, delivery = _wear(loaded), loaded.site.delivery
+    lines = [
+        f"flash   {_size(wear.online_bytes_a_day)} a day while receipts come, {_size(wear.offline_bytes_a_day)} without a link",
+        f"power   a cut can cost what was read in the last {spoken_ms(wear.loss_ms)}, about {wear.loss_readings} readings",
+    ]
+    if wear.urgent_loss_ms < wear.loss_ms:
+        urgent = f"in the last {spoken_ms(wear.urgent_loss_ms)}" if wear.urgent_loss_ms else "at that instant"
+        lines.append(f"        of urgent points only what was read {urgent}")
+    if wear.is_written_online:
+        waits = f"batches wait longer ({spoken_ms(delivery.batch_ms)}) than the window ({spoken_ms(delivery.window_ms)})"
+        lines.append(f"        {waits}, and flash gives way; with `gives_way: window` it is spared, and a cut costs more")
+    return "\n".join(lines)
+
+
+def _size(bytes_: int) -> str:
+    if not bytes_:
+        return "next to nothing"
+    return f"about {bytes_ / 1e6:.1f} MB" if bytes_ >= 100_000 else f"about {bytes_ / 1e3:.0f} kB"
 
 
 def _counted(number: int, one: str, many: str) -> str:

@@ -19,6 +19,10 @@ from edge_agent.model import points as resolved
 
 SOFTWARE = f"edge-agent {__version__}"
 _MAX_DECIMALS = 9
+PRESETS: Mapping[str, Mapping[str, int]] = {"normal": {}, "slow": {"batch": 240_000, "window": 300_000, "resend": 60_000}}
+"""Of `delivery`, in ms: `slow` is for stations whose values matter in five minutes, not at once. Keys of the file win."""
+ROOM_MS = 5000
+"""For a receipt to come, beside the time for which the collector may hold it back."""
 T = TypeVar("T")
 
 
@@ -202,12 +206,18 @@ def _placed(name: str, folder: Path) -> str:
 
 
 def _delivery(file: DeliveryFile) -> resolved.Delivery:
+    said = file.model_fields_set
+    preset = {name: value for name, value in PRESETS[file.preset].items() if name not in said}
+    batch_ms, window_ms = preset.get("batch", file.batch), preset.get("window", file.window)
+    if file.gives_way == "window":
+        window_ms = max(window_ms, batch_ms + file.receipt_hold + ROOM_MS)
     return resolved.Delivery(
-        batch_ms=file.batch,
+        batch_ms=batch_ms,
         batch_readings=file.batch_readings,
-        window_ms=file.window,
+        window_ms=window_ms,
+        urgent_window_ms=file.urgent_window,
         in_flight=file.in_flight,
-        resend_ms=file.resend,
+        resend_ms=preset.get("resend", file.resend),
         max_bytes=file.max_bytes,
         max_age_ms=file.max_age,
         receipt_hold_ms=file.receipt_hold,

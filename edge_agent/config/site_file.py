@@ -60,9 +60,12 @@ class MqttFile(FileModel):
 class DeliveryFile(FileModel):
     """How readings are batched, kept and sent."""
 
+    preset: Literal["normal", "slow"] = "normal"
+    gives_way: Literal["flash", "window"] = "flash"
     batch: Annotated[DurationMs, between(100, 600_000)] = 5000
     batch_readings: Annotated[int, Field(ge=1, le=10_000)] = 1000
-    window: Annotated[DurationMs, between(500, 600_000)] = 10_000
+    window: Annotated[DurationMs, between(500, 3_600_000)] = 10_000
+    urgent_window: Annotated[DurationMs, between(0, 3_600_000)] | None = None
     in_flight: Annotated[int, Field(ge=1, le=1000)] = 32
     resend: Annotated[DurationMs, between(1000, 600_000)] = 10_000
     max_bytes: Annotated[SizeBytes, Field(ge=1 << 20, le=1 << 40)] = 256 << 20

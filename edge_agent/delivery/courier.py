@@ -197,15 +197,15 @@ class Courier:
 
     def _write_due(self) -> None:
         durability = self.holding.durability
-        due_ms = durability.due_ms(batch.arrived_ms for batch in self._open())
+        due_ms = durability.due_ms(self._open())
         is_due = due_ms is not None and due_ms <= self._now_ms
         if durability.writing is not None or not (is_due or self._final_write):
             return
-        self._final_write = False
         for batch in self._open():
-            if batch.has_gaps or batch.arrived_ms + self._settings.window_ms <= self._now_ms:
+            if batch.has_gaps or durability.due_of(batch) <= self._now_ms:
                 self._close(batch)
-        write = durability.begin()
+        write = durability.begin(None if self._final_write else self._now_ms)
+        self._final_write = False
         if write is not None:
             self._actions.append(write)
 
@@ -251,7 +251,7 @@ class Courier:
 
     def _ask_to_wake(self) -> None:
         times = [batch.due_ms for batch in self._open()]
-        times.append(self.holding.durability.due_ms(batch.arrived_ms for batch in self._open()))
+        times.append(self.holding.durability.due_ms(self._open()))
         if self._connected:
             times.append(self.holding.window.next_due_ms())
         if self.holding.outbox.depth:

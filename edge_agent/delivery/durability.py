@@ -9,8 +9,11 @@ from __future__ import annotations
 import heapq
 from collections.abc import Iterable
 
+from edge_agent.contract.message import URGENT
+from edge_agent.delivery.batching import OpenBatch
 from edge_agent.delivery.machine import Anchor, Key, Write
 from edge_agent.delivery.outbox import Held, OnDisk, Outbox
+from edge_agent.model.points import Delivery
 
 DEAD_BYTES = 256 << 10
 """Below this much that could be forgotten no write is made for forgetting's sake."""
@@ -19,8 +22,8 @@ DEAD_BYTES = 256 << 10
 class Durability:
     """The outbox file as the Courier knows it. Times are monotonic ms."""
 
-    def __init__(self, window_ms: int, outbox: Outbox) -> None:
-        self._window_ms = window_ms
+    def __init__(self, settings: Delivery, outbox: Outbox) -> None:
+        self._window_ms, self._urgent_ms = settings.window_ms, settings.shortest_window_ms
         self._outbox = outbox
         self._unsafe: list[tuple[int, Key]] = []
         self._forget: dict[Key, int] = {}
@@ -36,7 +39,13 @@ class Durability:
 
     def protect(self, held: Held) -> None:
         """The message is to be on disk a window after it came, unless its receipt is faster."""
-        heapq.heappush(self._unsafe, (held.arrived_ms, held.key))
+        is_urgent = held.key.lane == URGENT and held.readings > 0
+        heapq.heappush(self._unsafe, (held.arrived_ms + (self._urgent_ms if is_urgent else self._window_ms), held.key))
+
+    def due_of(self, batch: OpenBatch) -> int:
+        """When what an open batch holds is to be on disk."""
+        is_urgent = batch.lane == URGENT and batch.readings > 0
+        return batch.arrived_ms + (self._urgent_ms if is_urgent else self._window_ms)
 
     def forget(self, held: Held) -> None:
         """The file need not hold the message any more."""
@@ -48,31 +57,40 @@ class Durability:
         """The message is held again."""
         self._dead_bytes -= self._forget.pop(held.key, 0)
 
-    def due_ms(self, open_since_ms: Iterable[int]) -> int | None:
-        """When the next write is due. open_since_ms: when the first content of each open batch came."""
+    def due_ms(self, open_batches: Iterable[OpenBatch]) -> int | None:
+        """When the next write is due."""
         if self.writing is not None:
             return None
-        candidates = [since + self._window_ms for since in open_since_ms]
+        candidates = [self.due_of(batch) for batch in open_batches]
         while self._unsafe and not self._is_unsafe(self._unsafe[0][1]):
             heapq.heappop(self._unsafe)
         if self._unsafe:
-            candidates.append(self._unsafe[0][0] + self._window_ms)
+            candidates.append(self._unsafe[0][0])
         if self.anchors or self._dead_bytes > max(self._outbox.disk_bytes, DEAD_BYTES):
             candidates.append(0)
         if not candidates:
             return None
         return max(min(candidates), self._retry_ms or 0)
 
-    def begin(self) -> Write | None:
-        """The write of everything unsafe; None if there is nothing to write or one is under way."""
+    def begin(self, now_ms: int | None = None) -> Write | None:
+        """The write of everything unsafe; None if there is nothing to write or one is under way.
+
+        Where urgent readings have a window of their own and only that is over at now_ms, the others stay for theirs.
+        """
         if self.writing is not None:
             return None
-        add = [held for key in sorted({key for _, key in self._unsafe}) if (held := self._unsafe_one(key)) is not None]
+        wanted = {key for _, key in self._unsafe}
+        if now_ms is not None and self._urgent_ms < self._window_ms and not self.disk:
+            due = {key for due_ms, key in self._unsafe if due_ms <= now_ms}
+            if due and all(key.lane == URGENT for key in due):
+                wanted = due
+        add = [held for key in sorted(wanted) if (held := self._unsafe_one(key)) is not None]
         add += self._births_of(add)
         if not (add or self._forget or self.anchors):
             return None
         self._token += 1
-        self._unsafe.clear()
+        self._unsafe = [(due_ms, key) for due_ms, key in self._unsafe if key not in wanted]
+        heapq.heapify(self._unsafe)
         for held in add:
             self._outbox.set_on_disk(held, OnDisk.WRITING)
         self.writing = Write(self._token, [held.stored() for held in add], list(self._forget), list(self.anchors.values()))

@@ -42,7 +42,7 @@ class Holding:
         self._urgent = urgent
         self.outbox = Outbox()
         self.window = SendWindow(settings)
-        self.durability = Durability(settings.window_ms, self.outbox)
+        self.durability = Durability(settings, self.outbox)
         self.epoch = self._boot = ""
         self.urgent_series: frozenset[int] = frozenset()
         self.age_check_ms = 0

@@ -158,6 +158,8 @@ class Delivery:
     """... or when it holds this many."""
     window_ms: int = 10_000
     """Durability window: what is without receipt after it is on disk."""
+    urgent_window_ms: int | None = None
+    """A window of their own for readings of urgent points; 0: each of them at once."""
     in_flight: int = 32
     """Batches sent and not yet receipted."""
     resend_ms: int = 10_000
@@ -167,6 +169,11 @@ class Delivery:
     receipt_hold_ms: int = 1000
     newest_first: bool = False
     confirm: Literal["receipt", "puback"] = "receipt"
+
+    @property
+    def shortest_window_ms(self) -> int:
+        """That of readings of urgent points."""
+        return self.window_ms if self.urgent_window_ms is None else min(self.urgent_window_ms, self.window_ms)
 
 
 @dataclass(frozen=True, slots=True)

@@ -334,3 +334,27 @@ def test_a_backlog_comes_out_whole_and_in_order() -> None:
             break
         bench.receipt(now_ms, m.LaneReceipt(EARLIER, "n", top))
     assert [head.s for head in bench.sent if head.e == EARLIER] == list(range(1, 2001))
+
+
+# --- a window of their own for urgent readings ---
+
+
+def test_with_no_window_each_urgent_reading_is_on_disk_in_the_step_that_takes_it() -> None:
+    bench = Bench(Delivery(urgent_window_ms=0))
+    bench.take(1000, 7.0, series=0)
+    bench.take(2000, 1.0, series=1)
+    bodies = [encoding.decode_body(each.body) for each in bench.file.values() if each.kind == "data"]
+    assert [(column.i, column.v) for body in bodies for block in body.blocks for column in block.c] == [(1, [1.0])]
+    bench.take(2001, 2.0, series=1)
+    assert len(bench.writes) == 2
+    bench.at(11_000, ev.Tick())
+    assert sum(each.readings for each in bench.file.values()) == 3, "the others keep their window"
+
+
+def test_events_keep_the_common_window() -> None:
+    bench = Bench(Delivery(urgent_window_ms=0))
+    bench.at(1000, ev.Happened([Happening("bus.down", 1000, True, "line-1")]))
+    bench.at(9000, ev.Tick())
+    assert bench.writes == []
+    bench.at(11_200, ev.Tick())
+    assert {each.kind for each in bench.file.values()} == {"birth", "data"}

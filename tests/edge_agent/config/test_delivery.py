@@ -1,0 +1,72 @@
+"""What `delivery` of a site file comes to: presets, what gives way, and what `check` says of it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from edge_agent.cli.main import build_app
+from edge_agent.common.program import run
+from edge_agent.config.load import load_site
+from edge_agent.model.points import Delivery
+
+SITE = """
+site: station-1
+gateway: gw-1
+mqtt: {brokers: [{host: 127.0.0.1}]}
+buses:
+  - id: lan
+    tcp: {host: 127.0.0.1}
+    devices: [{id: meter, points: [{id: flow, table: holding, address: 0, type: u16, period: 1 s}]}]
+delivery: {%s}
+"""
+
+
+def path_of(folder: Path, text: str) -> Path:
+    path = folder / "site.yaml"
+    path.write_text(SITE % text, encoding="utf-8")
+    return path
+
+
+def delivery(folder: Path, text: str) -> Delivery:
+    return load_site(path_of(folder, text), environment={}).site.delivery
+
+
+def test_the_slow_preset_and_single_keys_beside_it(tmp_path: Path) -> None:
+    slow = delivery(tmp_path, "preset: slow")
+    assert (slow.batch_ms, slow.window_ms, slow.resend_ms) == (240_000, 300_000, 60_000)
+    mixed = delivery(tmp_path, "preset: slow, batch: 30 s")
+    assert (mixed.batch_ms, mixed.window_ms) == (30_000, 300_000)
+    assert delivery(tmp_path, "") == Delivery()
+
+
+def test_the_window_gives_way_where_the_file_says_so_and_never_shrinks(tmp_path: Path) -> None:
+    assert delivery(tmp_path, "batch: 60 s, gives_way: window").window_ms == 66_000
+    assert delivery(tmp_path, "batch: 60 s").window_ms == 10_000
+    assert delivery(tmp_path, "gives_way: window, window: 30 s").window_ms == 30_000
+
+
+def test_urgent_points_have_a_window_of_their_own_never_a_longer_one(tmp_path: Path) -> None:
+    assert delivery(tmp_path, "urgent_window: 0 s").shortest_window_ms == 0
+    assert delivery(tmp_path, "urgent_window: 60 s").shortest_window_ms == 10_000
+
+
+def check(capfd: pytest.CaptureFixture[str], path: Path) -> tuple[str, dict[str, Any]]:
+    run(build_app(), ["check", str(path)])
+    text = capfd.readouterr().out
+    run(build_app(), ["check", str(path), "--json"])
+    return text, json.loads(capfd.readouterr().out)["delivery"]
+
+
+def test_check_says_what_the_choice_costs(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    text, found = check(capfd, path_of(tmp_path, "batch: 60 s"))
+    assert "with `gives_way: window` it is spared" in text
+    assert found["online_bytes_a_day"] == found["offline_bytes_a_day"] > 10_000_000
+    assert (found["loss_ms"], found["loss_readings"]) == (10_000, 10)
+    text, found = check(capfd, path_of(tmp_path, "batch: 60 s, gives_way: window, urgent_window: 0 s"))
+    assert "the last 66 s, about 66 readings" in text
+    assert "of urgent points only what was read at that instant" in text
+    assert (found["online_bytes_a_day"], found["window_ms"]) == (0, 66_000)
