@@ -38,7 +38,8 @@ from edge_agent.io.service import Systemd, boot_id
 from edge_agent.io.status_file import remove_status, write_status
 from edge_agent.io.time_source import TimeSource
 from edge_agent.link_desk import LinkDesk
-from edge_agent.model.reading import Happening
+from edge_agent.model.reading import Happening, Reading
+from edge_agent.saver import Saver
 from edge_agent.standing import Standing
 from edge_agent.status_body import figures_text, status_body
 
@@ -97,7 +98,8 @@ class Agent:
         self._time = TimeSource(machine.clock, machine.kernel, trust_clock=machine.trust_clock)
         self._file = OutboxFile(folders.state / "outbox.db")
         self._delivery = DeliveryLoop(Courier(loaded.site.delivery), machine.clock, lambda done: OutboxWriter(self._file, done))
-        self._buses = Buses(machine.make_runner, machine.clock, self._delivery.take, self._happened)
+        self._saver = Saver(loaded.site.buses, loaded.site.delivery, folders.state, machine.clock)
+        self._buses = Buses(machine.make_runner, machine.clock, self._taken, self._happened)
         self._status_at_ms = 0
         self._hanging: list[str] = []
 
@@ -117,6 +119,7 @@ class Agent:
         site = self._site
         runners = self._buses.prepare(site.buses)
         opened, epoch = self._open_outbox()
+        self._saver.start()
         identity = Identity(site.site, site.gateway, epoch, self._boot, SOFTWARE)
         self._epoch = epoch
         self._link = Publisher(identity, site.brokers, site.delivery.in_flight, self._link_event, random.Random())
@@ -164,6 +167,7 @@ class Agent:
     def _beat(self) -> None:
         self._tell_time()
         self._desk.serve()
+        self._happened(self._saver.beat(self._time.utc_ms(), self._link.figures.air_bytes, self._delivery.must))
         now_ms = self._clock.monotonic_ms()
         if now_ms >= self._status_at_ms:
             self._status_at_ms = now_ms + STATUS_MS
@@ -196,6 +200,9 @@ class Agent:
                 say(self._log, level, event.kind, text)
         self._delivery.tell(events)
 
+    def _taken(self, readings: Sequence[Reading]) -> None:
+        self._delivery.take(self._saver.filter(readings))
+
     def _link_event(self, event: LinkEvent) -> None:
         self._desk.receive(event)
 
@@ -211,6 +218,7 @@ class Agent:
             delivery=self._delivery.figures,
             refused=self._delivery.refused,
             buses=self._buses,
+            saver=self._saver.figures(),
             standing=self._standing.open(),
         )
 
@@ -244,7 +252,9 @@ class Agent:
 
     def _take_over(self, loaded: LoadedSite) -> None:
         new = loaded.site
-        if replace(new, buses=self._site.buses, name=self._site.name) != self._site:
+        running, budget = self._site, new.delivery.budget
+        delivery = replace(running.delivery, budget=budget)
+        if replace(running, buses=new.buses, name=new.name, delivery=delivery) != new:
             what = "Ids, brokers or delivery settings differ from the running ones; they take effect at the next start."
             do = "systemctl restart edge-agent"
             say_problem(self._log, logging.WARNING, Problem("RUN404", f"{new.site}/{new.gateway}", what, do))
@@ -261,7 +271,8 @@ class Agent:
         self._standing.forget_buses()
         self._buses.forget_counts()
         self._delivery.must(NewBirth(loaded.birth))
-        self._site = replace(self._site, buses=new.buses, name=new.name)
+        self._saver.take_over(new.buses, delivery)
+        self._site = new
         self._birth = loaded.birth
         self._happened([Happening("agent.reload", self._clock.monotonic_ms())])
         say(self._log, logging.INFO, "agent.reload", "the new site file is in force")
@@ -270,6 +281,7 @@ class Agent:
     def _end(self) -> None:
         self._machine.systemd.stopping()
         late = self._buses.stop(3.0)
+        self._saver.save()
         failed = sum(bus.failed for bus in self._buses.figures().values())
         totals = (("taken", sum(self._buses.counts().values())), ("failed", failed))
         self._delivery.tell([Happening("agent.stop", self._clock.monotonic_ms(), about=totals)])

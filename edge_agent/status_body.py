@@ -13,6 +13,7 @@ from edge_agent.io.mqtt import LinkFigures
 from edge_agent.io.time_source import ClockFigures
 from edge_agent.model.points import Site
 from edge_agent.model.reading import Happening
+from edge_agent.saver import SaverFigures
 
 
 class BusFigures(Protocol):
@@ -39,6 +40,7 @@ def status_body(
     delivery: Figures | None,
     refused: int,
     buses: BusFigures,
+    saver: SaverFigures,
     standing: Sequence[Happening],
 ) -> dict[str, object]:
     """JSON values only. Times end in their unit; mono_ms is the boot's monotonic clock when this was written."""
@@ -53,6 +55,7 @@ def status_body(
         "link": {**msgspec.to_builtins(link), "inbox_refused": refused},
         "delivery": msgspec.to_builtins(delivery) if delivery else None,
         "buses": {id: msgspec.to_builtins(figures) for id, figures in buses.figures().items()},
+        "saver": msgspec.to_builtins(saver),
         "standing": [
             {"kind": e.kind, "subject": e.subject, "reason": e.reason, "since_s": (now_ms - e.taken_ms) // 1000} for e in standing
         ],

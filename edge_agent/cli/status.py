@@ -85,6 +85,7 @@ def _text(body: Mapping[str, Any], wrong: list[str]) -> str:
         f"outbox   {delivery.get('depth', 0)} batches wait ({delivery.get('on_disk', 0)} on disk)"
         + (f", the oldest for {_span(delivery['oldest_ms'] // 1000)}" if delivery.get("oldest_ms") else ""),
         f"readings {delivery.get('taken', 0)} taken, {delivery.get('delivered', 0)} delivered since the start",
+        *_saver(body.get("saver") or {}),
         "buses    " + (", ".join(body["buses"]) or "none"),
     ]
     for device, taken in devices.items():
@@ -92,6 +93,26 @@ def _text(body: Mapping[str, Any], wrong: list[str]) -> str:
         lines.append(f"device   {device}: {state}")
     lines += ["", *(f"! {line}" for line in wrong)] if wrong else ["", "All is well."]
     return "\n".join(lines)
+
+
+def _saver(saver: Mapping[str, Any]) -> list[str]:
+    """The month's data, and what gives way for it; nothing where no budget and no dead-band is set."""
+    lines = []
+    if saver.get("held_back"):
+        lines.append(f"saved    {saver['held_back']} readings not sent, because nothing had changed (dead-bands)")
+    budget = saver.get("budget_bytes")
+    if budget:
+        expected = saver.get("expected_bytes")
+        outlook = "too early to say how much it will be" if expected is None else f"about {_mb(expected)} by its end"
+        lines.append(
+            f"data     {_mb(saver['used_bytes'])} of {_mb(budget)} used this month, {outlook};"
+            f" batches wait {saver['batch_ms'] / 1000:g} s, dead-bands x{saver['dead_band_factor']:g}"
+        )
+    return lines
+
+
+def _mb(size: int) -> str:
+    return f"{size / 1e6:.1f} MB"
 
 
 def _link(link: Mapping[str, Any]) -> str:

@@ -62,6 +62,8 @@ class PointFile(FileModel):
     role: RoleName = ""
     kind: Literal["number", "counter", "bool", "code", "bits"] | None = None
     period: PeriodMs | None = None
+    dead_band: Annotated[float, Field(ge=0)] | None = None
+    heartbeat: PeriodMs | None = None
     lane: Lane = "n"
     enabled: bool = True
     group: Id | None = None
@@ -83,6 +85,13 @@ class PointFile(FileModel):
     def bits_of_value(self) -> int | None:
         """The mask, also of `bit`."""
         return self.mask if self.bit is None else 1 << self.bit
+
+    @model_validator(mode="after")
+    def _heartbeat_belongs_to_a_dead_band(self) -> Self:
+        if self.heartbeat is not None and self.dead_band is None:
+            do = "add `dead_band: 0` (only changes are sent), or leave `heartbeat` out."
+            raise Refused("CFG006", "`heartbeat` confirms a point with a dead-band; `dead_band` is missing.", do, "heartbeat")
+        return self
 
     @model_validator(mode="after")
     def _raw_fits(self) -> Self:

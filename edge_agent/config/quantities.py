@@ -19,8 +19,8 @@ from edge_agent.contract.units import UNITS
 
 _DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*(ms|s|min|h|d)")
 _MS_OF = {"ms": 1, "s": 1000, "min": 60_000, "h": 3_600_000, "d": 86_400_000}
-_SIZE = re.compile(r"([0-9]+)\s*(B|KiB|MiB|GiB)")
-_BYTES_OF = {"B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
+_SIZE = re.compile(r"([0-9]+)\s*(B|kB|KiB|MB|MiB|GB|GiB)")
+_BYTES_OF = {"B": 1, "kB": 1000, "MB": 1_000_000, "GB": 1_000_000_000, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
 _MEANT = {
     "meter": "m",
     "metre": "m",
@@ -106,7 +106,7 @@ def _size_bytes(value: object) -> object:
         return int(match[1]) * _BYTES_OF[match[2]]
     raise Refused(
         "CFG018",
-        f"`{value}` is no size: a whole number and its unit (B, KiB, MiB, GiB) are needed.",
+        f"`{value}` is no size: a whole number and its unit (B, KiB, MiB, GiB, or kB, MB, GB) are needed.",
         "write for example `256 MiB`.",
     )
 

@@ -23,6 +23,7 @@ PRESETS: Mapping[str, Mapping[str, int]] = {"normal": {}, "slow": {"batch": 240_
 """Of `delivery`, in ms: `slow` is for stations whose values matter in five minutes, not at once. Keys of the file win."""
 ROOM_MS = 5000
 """For a receipt to come, beside the time for which the collector may hold it back."""
+_HEARTBEAT_MS = 60_000
 T = TypeVar("T")
 
 
@@ -76,7 +77,7 @@ def _series(p: resolved.Point) -> Series:
         p.id,
         p.unit,
         p.role,
-        p.period_ms,
+        max(p.period_ms, p.heartbeat_ms),  # a reading comes at least so often
         p.kind,
         p.lane,
         p.decimals,
@@ -143,6 +144,8 @@ def _point(file: PointFile, parts: DeviceParts, series: int) -> resolved.Point:
         role=file.role,
         kind=file.value_kind,
         period_ms=_period(file, parts),
+        dead_band=file.dead_band,
+        heartbeat_ms=_heartbeat(file, parts),
         lane=file.lane,
         limits=_limits(file.limits),
         group=file.group or "",
@@ -157,6 +160,13 @@ def _period(file: PointFile, parts: DeviceParts) -> int:
     own = file.period if file.id in parts.said_periods else None
     general = parts.profile.file.period if parts.profile is not None else None
     return own or parts.file.period or file.period or general or 1000
+
+
+def _heartbeat(file: PointFile, parts: DeviceParts) -> int:
+    """0 without a dead-band; else what is given, a minute, or the period where that is longer."""
+    if file.dead_band is None:
+        return 0
+    return max(file.heartbeat or _HEARTBEAT_MS, _period(file, parts))
 
 
 def decimals_of(file: PointFile) -> int | None:
@@ -223,4 +233,12 @@ def _delivery(file: DeliveryFile) -> resolved.Delivery:
         receipt_hold_ms=file.receipt_hold,
         newest_first=file.newest_first,
         confirm=file.confirm,
+        budget=_budget(file, batch_ms),
     )
+
+
+def _budget(file: DeliveryFile, batch_ms: int) -> resolved.Budget | None:
+    said = file.budget
+    if said is None:
+        return None
+    return resolved.Budget(said.per_month, said.from_day, max(said.batch_most, batch_ms), said.dead_band_most)

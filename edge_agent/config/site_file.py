@@ -57,6 +57,15 @@ class MqttFile(FileModel):
     keepalive: KeepaliveMs = 60_000
 
 
+class BudgetFile(FileModel):
+    """What a month on the air may cost, and what may give way for it."""
+
+    per_month: Annotated[SizeBytes, Field(ge=1_000_000, le=1 << 40)]
+    from_day: Annotated[int, Field(ge=1, le=28)] = 1
+    batch_most: Annotated[DurationMs, between(100, 7_200_000)] = 600_000
+    dead_band_most: Annotated[float, Field(ge=1, le=100)] = 1.0
+
+
 class DeliveryFile(FileModel):
     """How readings are batched, kept and sent."""
 
@@ -73,6 +82,7 @@ class DeliveryFile(FileModel):
     receipt_hold: Annotated[DurationMs, between(0, 60_000)] = 1000
     newest_first: bool = False
     confirm: Literal["receipt", "puback"] = "receipt"
+    budget: BudgetFile | None = None
 
 
 class SerialFile(FileModel):

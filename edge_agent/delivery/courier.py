@@ -53,7 +53,7 @@ class Courier:
         self._on: dict[type, Callable[[Any], None]] = {
             ev.Start: self._start, ev.Taken: self._take, ev.Happened: self._happen, ev.NewBirth: self._rebirth,
             ev.SendBirth: self._send_birth, ev.Connected: self._connect, ev.Disconnected: self._disconnect,
-            ev.ReceiptCame: self._receipt, ev.ClockSet: self._clock, ev.Written: self._written,
+            ev.ReceiptCame: self._receipt, ev.ClockSet: self._clock, ev.Repaced: self._repace, ev.Written: self._written,
             ev.WriteFailed: self._write_failed, ev.Fetched: self._fetched, ev.Tick: self._tick, ev.Stop: self._stop,
         }  # fmt: skip
 
@@ -140,6 +140,9 @@ class Courier:
 
     def _clock(self, event: ev.ClockSet) -> None:
         self.holding.set_clock(event)
+
+    def _repace(self, event: ev.Repaced) -> None:
+        self._normal.wait_ms = event.batch_ms
 
     def _written(self, event: ev.Written) -> None:
         was_failing = self.holding.durability.disk

@@ -127,6 +127,13 @@ class ClockSet:
 
 
 @dataclass(frozen=True, slots=True)
+class Repaced:
+    """From now on a normal batch waits so long after its first reading (the data budget says so)."""
+
+    batch_ms: int
+
+
+@dataclass(frozen=True, slots=True)
 class Written:
     """The write with this token is durable."""
 
@@ -163,8 +170,8 @@ class Stop:
 
 
 Event = (
-    Start | Taken | Happened | NewBirth | SendBirth | Connected | Disconnected | ReceiptCame | ClockSet | Written | WriteFailed
-    | Fetched | Tick | Stop
+    Start | Taken | Happened | NewBirth | SendBirth | Connected | Disconnected | ReceiptCame | ClockSet | Repaced | Written
+    | WriteFailed | Fetched | Tick | Stop
 )  # fmt: skip
 
 

@@ -49,6 +49,10 @@ class Point:
     role: str = ""
     kind: Literal["number", "counter", "bool", "code", "bits"] = "number"
     period_ms: int = 1000
+    dead_band: float | None = None
+    """In its unit; None: every reading is sent."""
+    heartbeat_ms: int = 0
+    """With a dead-band: after so long a reading is sent although nothing changed."""
     lane: Lane = "n"
     limits: Limits = NO_LIMITS
     """range_low and range_high are what the instrument can measure: outside, the value is uncertain (range)."""
@@ -149,6 +153,18 @@ class Broker:
 
 
 @dataclass(frozen=True, slots=True)
+class Budget:
+    """What a month on the air may cost, and how far batches and dead-bands may give way for it."""
+
+    month_bytes: int
+    from_day: int = 1
+    """Day of the month, 1 to 28, on which the count begins anew (UTC)."""
+    batch_most_ms: int = 600_000
+    dead_band_most: float = 1.0
+    """Times as wide as the points' own."""
+
+
+@dataclass(frozen=True, slots=True)
 class Delivery:
     """How readings are batched, kept and sent."""
 
@@ -169,6 +185,7 @@ class Delivery:
     receipt_hold_ms: int = 1000
     newest_first: bool = False
     confirm: Literal["receipt", "puback"] = "receipt"
+    budget: Budget | None = None
 
     @property
     def shortest_window_ms(self) -> int:
