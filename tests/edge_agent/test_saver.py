@@ -10,7 +10,7 @@ from edge_agent.io.budget_file import BudgetFile
 from edge_agent.model.points import Budget, Bus, Delivery, Device, Point, Tcp
 from edge_agent.model.reading import Reading
 from edge_agent.saver import BEAT_MS, EVENT, SAVE_MS, Saver
-from tests.support.fakes import FakeClock
+from tests.support.web_fakes import StandingClock
 
 POINT = Point(0, "d", "p", "holding", 0, "u16", dead_band=1.0, heartbeat_ms=3_600_000)
 BUS = Bus("b", Tcp("h"), "tcp", (Device("d", 1, (POINT,)),))
@@ -18,7 +18,7 @@ NOW_MS = 1_795_000_000_000
 TIGHT = Delivery(budget=Budget(1_000_000, batch_most_ms=20_000, dead_band_most=2.0))
 
 
-def beats(saver: Saver, clock: FakeClock, count: int, bytes_each: int) -> tuple[list[Event], list[str]]:
+def beats(saver: Saver, clock: StandingClock, count: int, bytes_each: int) -> tuple[list[Event], list[str]]:
     told: list[Event] = []
     events: list[str] = []
     for n in range(1, count + 1):
@@ -28,7 +28,7 @@ def beats(saver: Saver, clock: FakeClock, count: int, bytes_each: int) -> tuple[
 
 
 def test_a_tight_budget_slows_batches_then_widens_dead_bands_then_says_so_once(tmp_path: Path) -> None:
-    clock = FakeClock()
+    clock = StandingClock(0)
     saver = Saver([BUS], TIGHT, tmp_path, clock)
     saver.start()
     told, events = beats(saver, clock, 120, 100_000)
@@ -41,7 +41,7 @@ def test_a_tight_budget_slows_batches_then_widens_dead_bands_then_says_so_once(t
 
 
 def test_the_count_is_kept_each_hour_and_at_the_end(tmp_path: Path) -> None:
-    clock = FakeClock()
+    clock = StandingClock(0)
     saver = Saver([BUS], TIGHT, tmp_path, clock)
     saver.start()
     beats(saver, clock, SAVE_MS // 60_000 + 1, 100)
@@ -53,7 +53,7 @@ def test_the_count_is_kept_each_hour_and_at_the_end(tmp_path: Path) -> None:
 
 
 def test_another_site_file_takes_over_budget_and_bands(tmp_path: Path) -> None:
-    clock = FakeClock()
+    clock = StandingClock(0)
     saver = Saver([BUS], TIGHT, tmp_path, clock)
     saver.start()
     beats(saver, clock, 120, 100_000)
