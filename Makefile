@@ -10,9 +10,12 @@ READY := $(VENV)/.ready
 SECONDS ?=
 CHECK ?=
 SEED ?=
+KILLS ?=
+LINES ?=
+BROKER ?=
 NAME ?=
 
-.PHONY: help demo check test long lint format unit sim servers assets clean docs golden bench
+.PHONY: help demo check test long lint format unit sim chaos servers assets clean docs golden bench
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -43,9 +46,13 @@ test: $(READY) assets servers lint ## everything that matters, with servers, bro
 long: $(READY) assets servers ## fuzzing, the long simulator and chaos runs
 	$(BIN)/python -m pytest -q -m long --timeout 3600
 	$(BIN)/python -m tests.sim --seeds 2000
+	$(BIN)/python -m tests.chaos --kills 300 --lines 2
 
 sim: $(READY) ## the simulator once: make sim SEED=17
 	$(BIN)/python -m tests.sim $(if $(SEED),--seed $(SEED),--seeds 200)
+
+chaos: $(READY) servers ## the real programs under kill -9 and faults: make chaos SEED=7 KILLS=1000 LINES=2
+	$(BIN)/python -m tests.chaos --kills $(or $(KILLS),100) --lines $(or $(LINES),2) $(if $(SEED),--seed $(SEED)) --broker $(or $(BROKER),both)
 
 servers: $(READY)
 	@bash tools/servers.sh

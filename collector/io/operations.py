@@ -300,10 +300,12 @@ class SqliteOperations:
                 self._writer.execute("BEGIN IMMEDIATE")
                 try:
                     yield self._writer
+                    hazard("operations.write.before")
                 except BaseException:
                     self._writer.execute("ROLLBACK")
                     raise
                 self._writer.execute("COMMIT")
+                hazard("operations.write.after")
             except sqlite3.Error as error:
                 if self._writer.in_transaction:
                     self._writer.execute("ROLLBACK")

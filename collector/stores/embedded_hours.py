@@ -13,6 +13,7 @@ from collector.domain.identity import GatewayId, SeriesKey
 from collector.domain.series import Sample
 from collector.stores.embedded_rows import pack_hour, unpack_columns, unpack_hour
 from collector.stores.rollup import HOUR_MS, Minute, minutes
+from edge_agent.common.hazard import hazard
 
 QUIET_MS = 120_000
 """An hour that nothing was written to for so long is rolled up."""
@@ -44,6 +45,8 @@ def roll_one(database: sqlite3.Connection, now_ms: int) -> bool:
             rows.append((series, hour, *pack_hour(start_ms, minutes(samples))))
         database.executemany("INSERT OR REPLACE INTO rolled VALUES(?,?,?,?)", rows)
         database.execute("DELETE FROM due WHERE site = ? AND gateway = ? AND hour = ?", (*gateway, hour))
+        hazard("store.roll.before")
+    hazard("store.roll.after")
     return True
 
 

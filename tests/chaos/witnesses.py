@@ -1,0 +1,64 @@
+"""Does I/O: what a stopped collector's state folder says: readings of the store, places of readings in the log."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from collector.intake.interpret import Births, interpret
+from collector.io.sqlite_log import SqliteLog
+from collector.stores.embedded import EmbeddedStore
+from edge_agent.contract.encoding import decode_sequenced
+from edge_agent.contract.message import Data
+from tests.chaos.account import BatchName, Logged
+
+Series = tuple[int, int]
+Place = tuple[int, int, int]
+
+
+def series_of(device: str, point: str) -> Series:
+    """`d3`, `p5`: unit 3, point 5."""
+    return int(device[1:]), int(point[1:])
+
+
+def stored(state: Path) -> dict[str, dict[Series, list[tuple[int, int]]]]:
+    """Every reading with a value, by gateway and series."""
+    found: dict[str, dict[Series, list[tuple[int, int]]]] = {}
+    store = EmbeddedStore(state / "store.sqlite")
+    try:
+        for info in store.series():
+            rows = [(s.time_ms, s.value) for s in store.range(info.key, 0, 1 << 60) if s.value is not None]
+            found.setdefault(info.key.gateway, {})[series_of(info.key.device, info.key.point)] = rows  # type: ignore[assignment]
+    finally:
+        store.close()
+    return found
+
+
+def logged(state: Path) -> tuple[str, dict[str, dict[Place, Logged]], set[tuple[str, BatchName]]]:
+    """Log id; by gateway the place of each reading; every batch (gateway, name)."""
+    log = SqliteLog(state / "log.sqlite")
+    places: dict[str, dict[Place, Logged]] = {}
+    batches: set[tuple[str, BatchName]] = set()
+    births = Births()
+    try:
+        births.load(log.births())
+        position = 0
+        while records := log.read(position, 1000):
+            position = records[-1].offset
+            for record in records:
+                key = record.key
+                name: BatchName = (key.epoch, key.lane, key.seq)
+                batches.add((key.gateway, name))
+                head = decode_sequenced(record.payload)
+                one = interpret(record, births)
+                if one is None or not isinstance(head, Data):
+                    continue
+                source, bound_ms = (head.c.source, head.c.bound_ms) if head.c is not None else ("", 0)
+                known = places.setdefault(key.gateway, {})
+                for column in one.columns:
+                    unit, point = series_of(column.series.key.device, column.series.key.point)
+                    for time_ms, value in zip(column.times, column.values, strict=True):
+                        if isinstance(value, int):
+                            known[unit, point, value] = Logged(name, bound_ms, source, time_ms)
+        return log.log_id, places, batches
+    finally:
+        log.close()
