@@ -50,6 +50,9 @@ BEAT_S = 0.5
 STATUS_MS = 1000
 DELIVERY_LIMIT_MS = 30_000
 """The delivery thread completes a round at least every second."""
+MEDIUM_REFUSES = (errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EIO)
+EPOCHS_BEGIN_MS = 1_577_836_800_000
+"""2020: from here the clock counts epochs where no counter can be read."""
 CHECK_CARD = "check that the card is not full (df -h), not read-only and not worn out (dmesg)"
 SOFTWARE = f"edge-agent {__version__}"
 
@@ -118,7 +121,7 @@ class Agent:
     def _start(self) -> None:
         site = self._site
         runners = self._buses.prepare(site.buses)
-        opened, epoch = self._open_outbox()
+        opened, epoch, disk = self._open_outbox()
         self._saver.start()
         identity = Identity(site.site, site.gateway, epoch, self._boot, SOFTWARE)
         self._epoch = epoch
@@ -126,7 +129,8 @@ class Agent:
         self._desk = LinkDesk(self._delivery, self._link, self._time, self._status)
         for warning in self._warnings:
             say_problem(self._log, logging.WARNING, warning)
-        self._delivery.start(Start(epoch, self._boot, self._birth, opened.stored, opened.set_aside, opened.anchors), self._link)
+        first = Start(epoch, self._boot, self._birth, opened.stored, opened.set_aside, opened.anchors, disk)
+        self._delivery.start(first, self._link)
         about = (("software", SOFTWARE), ("boot", self._boot))
         self._delivery.tell([Happening("agent.start", self._clock.monotonic_ms(), about=about)])
         self._tell_time()
@@ -136,31 +140,45 @@ class Agent:
         say(self._log, logging.INFO, "agent.start", f"{SOFTWARE}: {site.site}/{site.gateway}, {devices} devices, epoch {epoch}")
         self._beat()
 
-    def _open_outbox(self) -> tuple[Opened, str]:
+    def _open_outbox(self) -> tuple[Opened, str, str]:
+        """What the outbox file holds, this start's epoch, and why the file cannot be written (empty if it can)."""
+        random_hex = secrets.token_hex(8)
+        refused = self._lock()
+        opened = Opened(())
+        if not refused:
+            try:
+                opened = self._file.open()
+                return opened, self._file.new_epoch(random_hex), ""
+            except (OutboxFailed, OSError) as failure:
+                refused = str(failure)
+            except ProblemError:
+                self._release()
+                raise
+        what = f"The outbox cannot be written: {refused}. The agent goes on from memory; a power cut now costs what it holds."
+        say_problem(self._log, logging.WARNING, Problem("RUN403", str(self._file.path), what, CHECK_CARD))
+        return opened, self._file.open_later(random_hex, self._clock_minutes()), refused
+
+    def _lock(self) -> str:
+        """Keeps other agents out of the state folder. Gives why the medium refuses, empty if it does not."""
         folder = self._folders.state
         try:
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-            self._lock_file = (folder / "lock").open("w", encoding="ascii")
+            self._lock_file = _lockable(folder)
             fcntl.flock(self._lock_file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             self._release()
             do = "stop the other one, or give this one its own --state-dir"
             raise ProblemError(Problem("RUN401", str(folder), "Another agent works in this state folder.", do)) from None
         except OSError as error:
-            is_medium = error.errno in (errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EIO)
-            do = (
-                CHECK_CARD
-                if is_medium
-                else "give the agent's user the folder (chown edge-agent, chmod 700), or another one with --state-dir"
-            )
-            raise ProblemError(Problem("RUN402", str(folder), f"The state folder cannot be used: {error.strerror}.", do)) from None
-        try:
-            opened = self._file.open()
-            return opened, self._file.new_epoch(secrets.token_hex(8))
-        except (OutboxFailed, OSError) as failure:
             self._release()
-            what = f"The outbox cannot be written: {failure}."
-            raise ProblemError(Problem("RUN403", str(self._file.path), what, CHECK_CARD)) from None
+            if error.errno in MEDIUM_REFUSES:
+                return str(error.strerror)
+            do = "give the agent's user the folder (chown edge-agent, chmod 700), or another one with --state-dir"
+            raise ProblemError(Problem("RUN402", str(folder), f"The state folder cannot be used: {error.strerror}.", do)) from None
+        return ""
+
+    def _clock_minutes(self) -> int:
+        return max(1, (self._clock.utc_ms() - EPOCHS_BEGIN_MS) // 60_000)
 
     # --- while it runs -----------------------------------------------------------------------------------------------
 
@@ -302,3 +320,13 @@ class Agent:
     def _release(self) -> None:
         if self._lock_file is not None:
             self._lock_file.close()
+
+
+def _lockable(folder: Path) -> TextIO:
+    """The lock file; on a medium that takes nothing, as far as it is there already."""
+    try:
+        return (folder / "lock").open("w", encoding="ascii")
+    except OSError as error:
+        if error.errno not in MEDIUM_REFUSES or not (folder / "lock").exists():
+            raise
+        return (folder / "lock").open("r", encoding="ascii")

@@ -51,9 +51,10 @@ class Courier:
         self._refused: set[tuple[str, str, str]] = set()
         self._taken = self._delivered = 0
         self._on: dict[type, Callable[[Any], None]] = {
-            ev.Start: self._start, ev.Taken: self._take, ev.Happened: self._happen, ev.NewBirth: self._rebirth,
-            ev.SendBirth: self._send_birth, ev.Connected: self._connect, ev.Disconnected: self._disconnect,
-            ev.ReceiptCame: self._receipt, ev.ClockSet: self._clock, ev.Repaced: self._repace, ev.Written: self._written,
+            ev.Start: self._start, ev.TakenUp: self._take_up, ev.Taken: self._take, ev.Happened: self._happen,
+            ev.NewBirth: self._rebirth, ev.SendBirth: self._send_birth, ev.Connected: self._connect,
+            ev.Disconnected: self._disconnect, ev.ReceiptCame: self._receipt, ev.ClockSet: self._clock,
+            ev.Repaced: self._repace, ev.Written: self._written,
             ev.WriteFailed: self._write_failed, ev.Fetched: self._fetched, ev.Tick: self._tick, ev.Stop: self._stop,
         }  # fmt: skip
 
@@ -82,9 +83,19 @@ class Courier:
 
     def _start(self, event: ev.Start) -> None:
         self.holding.start(self._now_ms, event)
-        if event.set_aside:
-            self._report("outbox.set-aside", f"The outbox file was damaged; it was set aside as {event.set_aside}.", warns=True)
-            self._urgent.add_event(self._now_ms, Happening("outbox.set-aside", self._now_ms, reason=event.set_aside))
+        self._tell_set_aside(event.set_aside)
+        if event.disk:
+            self._disk_event(event.disk, f"The outbox file cannot be written ({event.disk}); the agent begins from memory.")
+
+    def _take_up(self, event: ev.TakenUp) -> None:
+        self.holding.take_up(event.stored, event.anchors)
+        self._tell_set_aside(event.set_aside)
+        self._report("outbox.taken-up", f"The outbox file is there again; it held {len(event.stored)} messages of earlier runs.")
+
+    def _tell_set_aside(self, name: str) -> None:
+        if name:
+            self._report("outbox.set-aside", f"The outbox file was damaged; it was set aside as {name}.", warns=True)
+            self._urgent.add_event(self._now_ms, Happening("outbox.set-aside", self._now_ms, reason=name))
 
     def _take(self, event: ev.Taken) -> None:
         urgent_series = self.holding.urgent_series
@@ -272,7 +283,7 @@ class Courier:
             self._report("receipt.refused", f"A receipt speaks of {claim.e} {claim.l} {beyond}, which was never sent.")
 
     def _disk_event(self, reason: str, words: str) -> None:
-        self._report("outbox.disk", words)
+        self._report("outbox.disk", words, warns=bool(reason))
         self._urgent.add_event(self._now_ms, Happening("outbox.disk", self._now_ms, on=bool(reason), reason=reason[:200]))
 
     def _report(self, id: str, words: str, *, warns: bool = False) -> None:

@@ -30,6 +30,7 @@ class Durability:
         self._dead_bytes = 0
         self._token = 0
         self._retry_ms: int | None = None
+        self._owes_epoch = False
         self.anchors: dict[str, Anchor] = {}
         """Not durable yet, by epoch."""
         self.writing: Write | None = None
@@ -66,7 +67,7 @@ class Durability:
             heapq.heappop(self._unsafe)
         if self._unsafe:
             candidates.append(self._unsafe[0][0])
-        if self.anchors or self._dead_bytes > max(self._outbox.disk_bytes, DEAD_BYTES):
+        if self.anchors or self._owes_epoch or self._dead_bytes > max(self._outbox.disk_bytes, DEAD_BYTES):
             candidates.append(0)
         if not candidates:
             return None
@@ -86,7 +87,7 @@ class Durability:
                 wanted = due
         add = [held for key in sorted(wanted) if (held := self._unsafe_one(key)) is not None]
         add += self._births_of(add)
-        if not (add or self._forget or self.anchors):
+        if not (add or self._forget or self.anchors or self._owes_epoch):
             return None
         self._token += 1
         self._unsafe = [(due_ms, key) for due_ms, key in self._unsafe if key not in wanted]
@@ -108,8 +109,13 @@ class Durability:
         for anchor in write.anchors:
             if self.anchors.get(anchor.epoch) == anchor:
                 del self.anchors[anchor.epoch]
-        self.writing, self.disk, self.failing_since_ms, self._retry_ms = None, "", None, None
+        self.writing, self.disk, self.failing_since_ms, self._retry_ms, self._owes_epoch = None, "", None, None, False
         return write
+
+    def begin_from_memory(self, now_ms: int, reason: str) -> None:
+        """The file could not be written at the start; it is tried each window, for its epoch's sake even with nothing to add."""
+        self._owes_epoch = True
+        self.disk, self.failing_since_ms, self._retry_ms = reason, now_ms, now_ms + self._window_ms
 
     def failed(self, token: int, now_ms: int, reason: str) -> bool:
         """The write failed; False if it is not the one under way."""

@@ -12,7 +12,7 @@ from edge_agent.contract.encoding import decode_body, encode_birth_body
 from edge_agent.contract.message import NORMAL, URGENT, BirthBody, Gap, Lane
 from edge_agent.delivery.batching import DROPPED, Closed, OpenBatch
 from edge_agent.delivery.durability import Durability
-from edge_agent.delivery.machine import Anchor, ClockSet, Key, Start
+from edge_agent.delivery.machine import Anchor, ClockSet, Key, Start, Stored
 from edge_agent.delivery.outbox import Held, OnDisk, Outbox, held_from
 from edge_agent.delivery.stamping import Offset, Stamper, offsets_of_earlier_boots
 from edge_agent.delivery.window import SendWindow
@@ -56,14 +56,20 @@ class Holding:
         """Takes over what an earlier run left, under a new epoch."""
         self.epoch, self._boot, self._started_ms = event.epoch, event.boot, now_ms
         self.age_check_ms = now_ms + AGE_CHECK_MS
-        anchors = {a.epoch: Offset(a.offset_ms, a.source, a.bound_ms) for a in event.anchors}
-        for stored in event.stored:
+        if event.disk:
+            self.durability.begin_from_memory(now_ms, event.disk)
+        self.take_up(event.stored, event.anchors)
+        self.be_born(now_ms, event.birth)
+
+    def take_up(self, found: Iterable[Stored], told: Iterable[Anchor]) -> None:
+        """What an outbox file held, of earlier epochs."""
+        anchors = {a.epoch: Offset(a.offset_ms, a.source, a.bound_ms) for a in told}
+        for stored in found:
             held = held_from(stored)
             if held.t0 is None and held.key.epoch in anchors:
                 self._stamper.stamp(held, anchors[held.key.epoch])
             self.outbox.add(held)
             self._offer(held)
-        self.be_born(now_ms, event.birth)
 
     def be_born(self, now_ms: int, body: BirthBody) -> None:
         """A birth becomes the newest one; batches from now on refer to it."""

@@ -71,6 +71,17 @@ class Start:
     """Not empty: the outbox file was damaged and set aside under this name."""
     anchors: Sequence[Anchor] = ()
     """Of the outbox file; they stamp what is stored without a stamp."""
+    disk: str = ""
+    """Not empty: why the outbox file cannot be written; the agent begins from memory."""
+
+
+@dataclass(frozen=True, slots=True)
+class TakenUp:
+    """The outbox file, which could not be read at the start, is there: this is what it holds."""
+
+    stored: Sequence[Stored]
+    anchors: Sequence[Anchor] = ()
+    set_aside: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,8 +181,8 @@ class Stop:
 
 
 Event = (
-    Start | Taken | Happened | NewBirth | SendBirth | Connected | Disconnected | ReceiptCame | ClockSet | Repaced | Written
-    | WriteFailed | Fetched | Tick | Stop
+    Start | TakenUp | Taken | Happened | NewBirth | SendBirth | Connected | Disconnected | ReceiptCame | ClockSet | Repaced
+    | Written    | WriteFailed | Fetched | Tick | Stop
 )  # fmt: skip
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import sqlite3
 import zlib
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import astuple, dataclass, replace
 from pathlib import Path
 
@@ -19,6 +20,8 @@ from edge_agent.common.problem import Problem, ProblemError
 from edge_agent.delivery.machine import Anchor, Key, Stored
 
 SCHEMA = 1
+WAL_PAGES = 256
+"""So long the write-ahead log becomes before it is carried over; it is written over in place from then on."""
 OPEN_BYTES = 16 << 20
 """At the start bodies are loaded up to this; the rest stays on disk until it is sent."""
 _TABLES = """
@@ -28,6 +31,10 @@ CREATE TABLE gone(part INTEGER NOT NULL, epoch TEXT NOT NULL, lane TEXT NOT NULL
                   PRIMARY KEY(part, epoch, lane, seq)) WITHOUT ROWID;
 CREATE TABLE anchor(epoch TEXT PRIMARY KEY, offset_ms INTEGER NOT NULL, source TEXT NOT NULL, bound_ms INTEGER NOT NULL)
                   WITHOUT ROWID;
+"""
+_OWED = """
+INSERT INTO meta VALUES('starts', ?1)
+ON CONFLICT(name) DO UPDATE SET value = ?1 WHERE CAST(value AS INTEGER) < CAST(?1 AS INTEGER)
 """
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(list[Stored])
@@ -55,24 +62,63 @@ class OutboxFile:
         self.path = path
         self._database: sqlite3.Connection | None = None
         self._is_doubtful = False
+        self._owed_starts = 0
+        """The start counter of an epoch that is in use and not durable yet."""
+        self._is_unread = False
+        """Nobody knows what the file holds: it could not be opened at the start."""
+        self._opened_late: Opened | None = None
         self._part_of: dict[Key, int] = {}
         self._left: dict[int, int] = {}
         """Messages of each row that are not forgotten."""
 
     def open(self) -> Opened:
         """Opens or makes the file; a damaged one goes to `<name>.damaged-<n>`. Raises OutboxFailed, ProblemError (OUT201)."""
-        self.path.parent.mkdir(parents=True, exist_ok=True)
         try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
             return self._load()
-        except sqlite3.DatabaseError as error:
-            if not _is_damage(error):
+        except (sqlite3.Error, OSError) as error:
+            self.close()
+            if not isinstance(error, sqlite3.DatabaseError) or not _is_damage(error):
                 raise OutboxFailed(str(error)) from error
-        self.close()
-        aside = self._set_aside()
         try:
+            aside = self._set_aside()
             return replace(self._load(), set_aside=aside)
-        except sqlite3.Error as error:
+        except (sqlite3.Error, OSError) as error:
+            self.close()
             raise OutboxFailed(str(error)) from error
+
+    def open_later(self, random_hex: str, minutes: int) -> str:
+        """The medium refuses at the start: an epoch that is not durable. The next good write makes it so, and opens the file.
+
+        Random bits make the epoch unique; its counter is for order alone. It goes on from the last one that can be read, by more
+        where newer ones may stand in the write-ahead log, which cannot be read without writing; else it is `minutes`, of the clock.
+        """
+        if self._database is None:
+            self._give_up()
+            self._is_unread = True
+        known = self._last_starts()
+        wal = self.path.with_name(self.path.name + "-wal")
+        unread = WAL_PAGES if self._is_unread and wal.exists() and wal.stat().st_size else 0
+        self._owed_starts = known + unread + 1 if known else minutes
+        return f"{self._owed_starts}-{random_hex}"
+
+    def take_opened(self) -> Opened | None:
+        """What the file held that could not be opened at the start, once, when it can."""
+        opened, self._opened_late = self._opened_late, None
+        return opened
+
+    def _last_starts(self) -> int:
+        """The start counter as far as it can be read without touching the medium; 0 if it cannot."""
+        query = "SELECT value FROM meta WHERE name = 'starts'"
+        try:
+            if self._database is not None:
+                row = self._database.execute(query).fetchone()
+                return int(row[0]) if row else 0
+            with closing(sqlite3.connect(f"{self.path.resolve().as_uri()}?immutable=1", uri=True)) as database:
+                row = database.execute(query).fetchone()
+                return int(row[0]) if row else 0
+        except (sqlite3.Error, OSError, ValueError):
+            return 0
 
     def new_epoch(self, random_hex: str) -> str:
         """The epoch of this start, `{counter}-{16 hex}`, durable before it is given. Raises OutboxFailed."""
@@ -107,6 +153,8 @@ class OutboxFile:
                 database.execute("BEGIN IMMEDIATE")
                 self._forget(database, forgotten, left)
                 added = self._insert(database, add) if add else 0
+                if self._owed_starts:
+                    database.execute(_OWED, (str(self._owed_starts),))
                 database.executemany("INSERT OR IGNORE INTO anchor VALUES(?,?,?,?)", [astuple(anchor) for anchor in anchors])
             hazard("outbox.commit.after")
         except sqlite3.Error as error:
@@ -116,6 +164,7 @@ class OutboxFile:
             del self._part_of[key]
         self._part_of.update((stored.key, added) for stored in add)
         self._left = left | ({added: len(add)} if add else {})
+        self._owed_starts = 0
 
     def _forget(self, database: sqlite3.Connection, forgotten: Sequence[tuple[int, Key]], left: dict[int, int]) -> None:
         for part, key in forgotten:
@@ -157,8 +206,12 @@ class OutboxFile:
     def _open_database(self) -> sqlite3.Connection:
         if self._database is None and self._is_doubtful:
             try:
-                self._load()
-            except sqlite3.Error as error:
+                if self._is_unread:
+                    self._opened_late = self.open()
+                    self._is_unread = False
+                else:
+                    self._load()
+            except (sqlite3.Error, OSError, OutboxFailed) as error:
                 self._give_up()
                 raise OutboxFailed(str(error)) from error
         if self._database is None:
@@ -172,13 +225,14 @@ class OutboxFile:
 
     def _load(self) -> Opened:
         database = self._database = sqlite3.connect(self.path, isolation_level=None, timeout=5.0, check_same_thread=False)
-        self.path.chmod(0o600)
+        if self.path.stat().st_mode & 0o077:
+            self.path.chmod(0o600)
         version = int(database.execute("PRAGMA user_version").fetchone()[0])
         if version > SCHEMA:
             self.close()
             what = f"The outbox was written by a newer version (schema {version}, this one knows {SCHEMA})."
             raise ProblemError(Problem("OUT201", str(self.path), what, "install the newer version again, or move the file away."))
-        for pragma in ("journal_mode=WAL", "synchronous=FULL", "wal_autocheckpoint=256", "secure_delete=OFF"):
+        for pragma in ("journal_mode=WAL", "synchronous=FULL", f"wal_autocheckpoint={WAL_PAGES}", "secure_delete=OFF"):
             database.execute(f"PRAGMA {pragma}").fetchall()
         if version == 0:
             with database:

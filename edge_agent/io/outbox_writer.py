@@ -6,7 +6,7 @@ import queue
 import threading
 from collections.abc import Callable
 
-from edge_agent.delivery.machine import Event, Fetch, Fetched, Write, WriteFailed, Written
+from edge_agent.delivery.machine import Event, Fetch, Fetched, TakenUp, Write, WriteFailed, Written
 from edge_agent.io.outbox import OutboxFailed, OutboxFile
 
 REST_S = 5.0
@@ -52,6 +52,10 @@ class OutboxWriter:
             self._file.write(order.add, order.forget, order.anchors)
         except OutboxFailed as failure:
             return WriteFailed(order.token, str(failure))
+        finally:
+            opened = self._file.take_opened()
+            if opened is not None:
+                self._on_done(TakenUp(opened.stored, opened.anchors, opened.set_aside))
         return Written(order.token)
 
     def _fetch(self, order: Fetch) -> None:

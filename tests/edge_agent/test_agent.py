@@ -122,15 +122,21 @@ def test_a_damaged_outbox_is_a_warning_and_no_line_is_empty(broker: Broker, agen
     assert all(text for _, _, text in lines.said)
 
 
-def test_an_outbox_that_cannot_be_written_says_what_to_look_at(broker: Broker, agent: RunningAgent) -> None:
-    (agent.folder / "state" / "outbox.db").mkdir(parents=True)
-    agent.start()
-    agent.thread.join(10)
-    with pytest.raises(ProblemError) as refused:
+def test_an_outbox_that_cannot_be_written_is_told_and_taken_up_later(broker: Broker, agent: RunningAgent, lines: Lines) -> None:
+    obstacle = agent.folder / "state" / "outbox.db"
+    obstacle.mkdir(parents=True)
+    with FakeCollector(broker.port) as collector:
+        agent.start()
+        wait_until(lambda: len(collector.rows()) > 20)
+        wait_until(lambda: status_of(agent)["delivery"]["disk"])
+        (said,) = [text for _, id, text in lines.said if id == "RUN403"]
+        assert "goes on from memory" in said
+        assert "df -h" in said
+        obstacle.rmdir()
+        wait_until(lambda: not status_of(agent)["delivery"]["disk"], 20, "the file is taken up")
         agent.stop()
-    (problem,) = refused.value.problems
-    assert problem.code == "RUN403"
-    assert "df -h" in problem.do
+        wait_until(lambda: arrived(collector) == Counter(agent.given))
+        assert [e.on for e in collector.events() if e.kind == "outbox.disk"] == [True, False]
 
 
 def test_while_the_broker_is_away_log_and_status_say_when_it_is_tried_again(

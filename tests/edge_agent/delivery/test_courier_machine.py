@@ -10,7 +10,7 @@ from edge_agent.delivery.courier import STAMP_PATIENCE_MS, Courier
 from edge_agent.delivery.holding import Memory
 from edge_agent.model.points import Delivery
 from edge_agent.model.reading import Happening
-from tests.support.courier_line import UTC_MS, CourierLine, epoch, messages
+from tests.support.courier_line import BIRTH, UTC_MS, CourierLine, epoch, messages
 
 SLOW = Delivery(window_ms=1_000_000)
 
@@ -310,6 +310,30 @@ def test_a_body_that_cannot_be_read_back_is_told_as_a_gap() -> None:
     after.tick(70_000)
     gaps = [gap for m in messages(after.take_sent()) if isinstance(m, Data) for gap in m.d.gaps]
     assert {(gap.e, gap.a, gap.readings, gap.why) for gap in gaps} == {(epoch(1), 1, 1, "damaged")}
+
+
+def test_it_begins_from_memory_where_the_file_refuses_and_takes_it_up_later() -> None:
+    before = CourierLine().start(connect=False)
+    before.read(7.0)
+    before.tick(11_000)
+    line = CourierLine(Delivery(resend_ms=10_000_000))
+    line.is_disk_good = False
+    line.tell(ev.Start(epoch(2), "boot-2", BIRTH, disk="read-only file system"))
+    line.set_clock()
+    line.tell(ev.Connected())
+    line.read(8.0)
+    line.tick(30_000)
+    assert [(r.id, r.warns) for r in line.reports] == [("outbox.disk", True)]
+    assert line.courier.figures(line.now_ms).disk == "I/O error"
+    assert "n1" in line.take_keys(), "readings go out all the same"
+    line.is_disk_good = True
+    line.tell(ev.TakenUp(list(before.disk.values())))
+    line.tick(20_000)
+    told = [m for m in messages(line.take_sent()) if isinstance(m, Data)]
+    assert [(m.s, m.d.blocks[0].c[0].v) for m in told if m.e == epoch(1)] == [(1, [7.0])]
+    assert [(e.kind, e.on) for m in told for e in m.d.events] == [("outbox.disk", False)]
+    assert ev.Key(epoch(2), "n", 1) in line.disk
+    assert line.courier.figures(line.now_ms).disk == ""
 
 
 def test_it_is_never_woken_for_nothing() -> None:
