@@ -22,6 +22,8 @@ from zoneinfo import ZoneInfo
 from collector.config.load import Loaded, load_county, read_secret
 from collector.config.rules_file import load_rules
 from collector.domain.county import County
+from collector.intake.daybook import calendars
+from collector.io.account_book import SqliteAccountBook
 from collector.io.broker_process import BrokerPlan, BrokerProcess
 from collector.io.broker_rights import COLLECTOR_USER
 from collector.io.disk_guard import DiskGuard
@@ -49,7 +51,7 @@ from edge_agent.common.clock import SystemClock
 from edge_agent.common.problem import Exit, Problem
 
 _log = logging.getLogger(__name__)
-LOG_FILE, OPERATIONS_FILE = "log.sqlite", "operations.sqlite"
+LOG_FILE, OPERATIONS_FILE, ACCOUNT_FILE = "log.sqlite", "operations.sqlite", "account.sqlite"
 STATUS_S = 1.0
 
 
@@ -112,6 +114,8 @@ class Collector:
         self.page_url = self._page.base_url
         operations = SqliteOperations(loaded.state / OPERATIONS_FILE, county, tuple(notifiers), self.page_url)
         parts.callback(operations.close)
+        book = SqliteAccountBook(loaded.state / ACCOUNT_FILE)
+        parts.callback(book.close)
         dispatcher = self._start_dispatcher(operations, notifiers, parts)
         self._disk = DiskGuard(loaded.state, self._clock)
         self._link = _open_link(loaded, self._clock, parts)
@@ -120,6 +124,8 @@ class Collector:
                 log=self._log,
                 store=store,
                 ledger=operations,
+                book=book,
+                days_of=calendars(county.zone_of),
                 new_rules=lambda state: Engine(list(rules.values()), county, state or None),
                 subscriber=self._link.subscriber,
                 clock=self._clock,
@@ -132,7 +138,7 @@ class Collector:
         server = self._build_page(loaded, store, operations, county)
         self._pipeline.start()
         parts.callback(self._pipeline.stop)
-        zone = _zone(county)
+        zone = ZoneInfo(county.zone)
         summary = DailyJob(operations, county, zone, self._account_of(store), self._clock, dispatcher.wake)
         schedule = Schedule(zone, self._clock.utc_ms())
         schedule.hourly("trim", self._pipeline.trim)
@@ -221,11 +227,6 @@ class Collector:
         pulses, refusals = self._pipeline.pulses, self._pipeline.receiver.refusals
         page = build(WebParts(store, operations, lambda: county, pulses, self._clock, self.problems, self._page, refusals))
         return PageServer(page, web.host, web.port, web.certificate, web.key)
-
-
-def _zone(county: County) -> ZoneInfo:
-    """The county's time: that of its first site."""
-    return ZoneInfo(next((site.zone for site in county.sites.values()), "Asia/Shanghai"))
 
 
 def _open_store(loaded: Loaded) -> Store:

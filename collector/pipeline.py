@@ -3,10 +3,11 @@
     broker -> subscriber -> receiver -> log -+-> store writer -> store
               (paho)        (intake,         |
                             commits,         +-> judge -> operations (warnings, notices)
-                            receipts)            (warning engine)
+                            receipts)       |    (warning engine)
+                                            +-> accountant -> account by gateway and day
 
 Each arrow is a thread's own business: the subscriber only queues; the receiver alone writes the log, and a receipt goes out only
-after its commit; store writer and judge each follow the log with a cursor of their own, woken when it grows. Nothing waits for
+after its commit; store writer, judge and accountant each follow the log with a cursor of their own. Nothing waits for
 anything behind it, so a store that is away delays charts, never receipts or warnings.
 """
 
@@ -16,13 +17,16 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from collector.accountant import Accountant
 from collector.consumer import Appended
+from collector.domain.days import Days
 from collector.domain.identity import GatewayId
 from collector.domain.interpreted import Interpreted
 from collector.domain.pulse import GatewayPulse
 from collector.following import Understand
 from collector.intake.interpret import Births, interpret
 from collector.intake.records import Record
+from collector.io.account_book import SqliteAccountBook
 from collector.io.disk_guard import DiskGuard
 from collector.judge import Judge, Ledger, Rules
 from collector.receiver import Receiver
@@ -50,11 +54,13 @@ class KeptLog(Log, Protocol):
 
 @dataclass(frozen=True, slots=True)
 class LineParts:
-    """What the line is built of. on_changes: warnings changed; beat: a thread came round."""
+    """What the line is built of. days_of: the calendar of a site; on_changes: warnings changed; beat: a thread came round."""
 
     log: KeptLog
     store: Store
     ledger: Ledger
+    book: SqliteAccountBook
+    days_of: Callable[[str], Days]
     new_rules: Callable[[bytes], Rules]
     subscriber: Subscriber
     clock: Clock
@@ -77,11 +83,13 @@ class Pipeline:
         self.judge = Judge(
             log, parts.ledger, parts.new_rules, _understand(known), self.pulses, appended, clock, beat, parts.on_changes
         )
+        self.accountant = Accountant(log, parts.book, parts.days_of, self.pulses, appended, clock, beat)
 
     def start(self) -> None:
         """From the back to the front: whoever is handed something is there already."""
         self.writer.start()
         self.judge.start()
+        self.accountant.start()
         self.receiver.start()
 
     def stop(self) -> None:
@@ -89,6 +97,7 @@ class Pipeline:
         self.receiver.stop()
         self.writer.stop()
         self.judge.stop()
+        self.accountant.stop()
 
     def pulses(self) -> Sequence[GatewayPulse]:
         """Every gateway heard of."""
@@ -96,16 +105,16 @@ class Pipeline:
 
     def problems(self) -> list[Problem]:
         """What is wrong along the line at this moment."""
-        found = (self.receiver.problem(), self.writer.problem, self.judge.problem)
+        found = (self.receiver.problem(), self.writer.problem, self.judge.problem, self.accountant.problem)
         return [problem for problem in found if problem is not None]
 
     def trim(self) -> None:
-        """Asks the log to forget what both consumers have read and the retention is over for."""
+        """Asks the log to forget what all consumers have read and the retention is over for."""
         parts = self._parts
 
         def forget() -> None:
             aged = parts.log.offset_before(parts.clock.utc_ms() - parts.retention_ms)
-            parts.log.trim(min(aged, self.writer.safe + 1, self.judge.safe + 1))
+            parts.log.trim(min(aged, self.writer.safe + 1, self.judge.safe + 1, self.accountant.safe + 1))
 
         self.receiver.submit(forget)
 

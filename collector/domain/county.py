@@ -9,6 +9,7 @@ from typing import Literal
 from edge_agent.contract.message import Text
 
 SiteKind = Literal["water-station", "construction-site"]
+DEFAULT_ZONE = "Asia/Shanghai"
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +28,7 @@ class SiteInfo:
     id: str
     name: Text
     kind: SiteKind = "water-station"
-    zone: str = "Asia/Shanghai"
+    zone: str = DEFAULT_ZONE
     """IANA time zone."""
     latitude: float | None = None
     """Degrees, WGS-84."""
@@ -62,3 +63,12 @@ class County:
     sites: Mapping[str, SiteInfo] = field(default_factory=dict)
     people: Mapping[str, Person] = field(default_factory=dict)
     overrides: tuple[RuleOverride, ...] = ()
+
+    @property
+    def zone(self) -> str:
+        """The county's time zone: that of its first site."""
+        return next((site.zone for site in self.sites.values()), DEFAULT_ZONE)
+
+    def zone_of(self, site: str) -> str:
+        """The time zone of a site; of one that is not listed, the county's."""
+        return self.sites[site].zone if site in self.sites else self.zone

@@ -11,6 +11,8 @@ import pytest
 
 from collector.domain.county import County
 from collector.domain.identity import GatewayId, SeriesKey
+from collector.intake.daybook import calendars
+from collector.io.account_book import SqliteAccountBook
 from collector.io.disk_guard import DiskGuard
 from collector.io.operations import SqliteOperations
 from collector.io.sqlite_log import SqliteLog
@@ -83,11 +85,14 @@ class Line:
         self.log = SqliteLog(self.folder / "log.sqlite")
         self.store = Store(self.folder / "store.sqlite")
         self.operations = SqliteOperations(self.folder / "operations.sqlite", COUNTY)
+        self.book = SqliteAccountBook(self.folder / "account.sqlite")
         self.pipeline = Pipeline(
             LineParts(
                 log=self.log,
                 store=self.store,
                 ledger=self.operations,
+                book=self.book,
+                days_of=calendars(COUNTY.zone_of),
                 new_rules=lambda state: Engine([], COUNTY, state or None),
                 subscriber=self.broker,
                 clock=clock,
@@ -101,7 +106,7 @@ class Line:
 
     def end(self) -> None:
         self.pipeline.stop()
-        for part in (self.log, self.store, self.operations):
+        for part in (self.log, self.store, self.operations, self.book):
             part.close()
 
     def stored(self) -> list[object]:
@@ -182,7 +187,9 @@ def test_batches_before_their_birth_wait_over_a_restart(line: Line) -> None:
 def test_what_both_have_read_is_trimmed_and_births_stay(line: Line) -> None:
     for payload in (BIRTH, batch(1), batch(2)):
         line.broker.hear(payload)
-    wait_until(lambda: line.stored() == [1, 2] and line.pipeline.judge.position == 3, 10, "read")
+    wait_until(
+        lambda: line.stored() == [1, 2] and line.pipeline.judge.position == line.pipeline.accountant.position == 3, 10, "read"
+    )
 
     def trimmed() -> bool:
         line.pipeline.trim()
