@@ -125,7 +125,15 @@ class Agent:
         self._saver.start()
         identity = Identity(site.site, site.gateway, epoch, self._boot, SOFTWARE)
         self._epoch = epoch
-        self._link = Publisher(identity, site.brokers, site.delivery.in_flight, self._link_event, random.Random())
+        self._link = Publisher(
+            identity,
+            site.brokers,
+            site.delivery.in_flight,
+            self._link_event,
+            random.Random(),
+            data_qos=site.delivery.qos,
+            return_s=site.return_s,
+        )
         self._desk = LinkDesk(self._delivery, self._link, self._time, self._status)
         for warning in self._warnings:
             say_problem(self._log, logging.WARNING, warning)

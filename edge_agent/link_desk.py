@@ -12,10 +12,10 @@ from typing import Any
 from edge_agent.contract.encoding import encode
 from edge_agent.contract.message import VERSION, Command, Receipt, Reply, TimeTell
 from edge_agent.contract.topics import Kind
-from edge_agent.delivery.machine import Connected, Disconnected, ReceiptCame, SendBirth
+from edge_agent.delivery.machine import BrokerTook, Connected, Disconnected, ReceiptCame, SendBirth
 from edge_agent.io.delivery_loop import DeliveryLoop
 from edge_agent.io.logs import logger, say, say_problem
-from edge_agent.io.mqtt import LinkDown, LinkEvent, LinkTrouble, LinkUp, Publisher
+from edge_agent.io.mqtt import LinkDown, LinkEvent, LinkTook, LinkTrouble, LinkUp, Publisher
 from edge_agent.io.time_source import TimeSource
 
 MAX_COMMANDS = 64
@@ -46,6 +46,8 @@ class LinkDesk:
             case LinkTrouble():
                 problem = replace(event.problem, do=f"{event.problem.do} ({_next_try(event.next_try_s)})")
                 say_problem(self._log, logging.WARNING, problem)
+            case LinkTook():
+                self._delivery.may(BrokerTook(event.key))
             case Receipt():
                 self._delivery.may(ReceiptCame(event))
             case TimeTell():

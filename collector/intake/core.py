@@ -61,8 +61,10 @@ class _Gathered:
     poison: list[Poison] = field(default_factory=list)
     states: dict[LaneKey, LaneState] = field(default_factory=dict)
     births: set[tuple[GatewayId, str]] = field(default_factory=set)
-    first_ms: dict[GatewayId, int] = field(default_factory=dict)
-    """When the first record of a gateway came."""
+    due_ms: dict[GatewayId, int] = field(default_factory=dict)
+    """When a gateway's receipt is due."""
+    normal: Counter[GatewayId] = field(default_factory=Counter)
+    """Batches of lane `n`."""
     bytes: int = 0
 
     @property
@@ -185,8 +187,9 @@ class Intake:
         if not event.retained:
             gateway.hear(now_ms)
         if isinstance(head, m.Birth):
-            hold_ms = encoding.decode_birth_body(bytes(head.body)).receipt_hold_ms
-            gateway.hold_ms = min(max(0, hold_ms), MAX_HOLD_MS)
+            body = encoding.decode_birth_body(bytes(head.body))
+            gateway.hold_ms = min(max(0, body.receipt_hold_ms), MAX_HOLD_MS)
+            gateway.every = max(0, body.receipt_every)
         key: LaneKey = (name, head.e, head.l)
         state = self._account(gateway, key)
         if state is None:
@@ -201,7 +204,7 @@ class Intake:
         self._next.states[key] = state
         if verdict == "duplicate" and (head.e, head.l) in gateway.lanes:
             gateway.owed.add((head.e, head.l))
-            self._schedule(gateway, now_ms + gateway.hold_ms)
+            self._schedule(gateway, now_ms + gateway.hold_of(m.URGENT))  # it missed the receipt, and asks by sending again
         if verdict == "new" or self._is_new_birth(name, head):
             self._take(now_ms, event, name, head)
         return self._ask_birth(now_ms, name, head)
@@ -225,8 +228,11 @@ class Intake:
         gathered = self._next
         gathered.records.append(Record(0, key, now_ms, event.payload, "birth" if isinstance(head, m.Birth) else "data"))
         gathered.bytes += len(event.payload)
-        gathered.first_ms.setdefault(name, now_ms)
-        self._gateway(name).begins(head.e)
+        gateway = self._gateway(name)
+        due_ms = now_ms + gateway.hold_of(head.l)
+        gathered.due_ms[name] = min(gathered.due_ms.get(name, due_ms), due_ms)
+        gathered.normal[name] += head.l == m.NORMAL
+        gateway.begins(head.e)
         if isinstance(head, m.Birth):
             gathered.births.add((name, head.h))
             self._births.add((name, head.h))
@@ -301,9 +307,11 @@ class Intake:
         self._commit, self.failed = None, ""
         for key, state in done.states.items():
             self._gateway(key[0]).settle(state)
-        for name, first_ms in done.first_ms.items():
+        for name, due_ms in done.due_ms.items():
             gateway = self._gateway(name)
-            self._schedule(gateway, first_ms + gateway.hold_ms)
+            gateway.unreceipted += done.normal[name]
+            is_full = 0 < gateway.every <= gateway.unreceipted
+            self._schedule(gateway, self._now_ms if is_full else due_ms)
 
     def _lost(self, now_ms: int, event: CommitFailed) -> None:
         failed = self._commit

@@ -13,7 +13,7 @@ from edge_agent.contract import encoding
 from edge_agent.contract import message as m
 
 HOLD_MS = 1000
-MAX_HOLD_MS = 3_600_000
+MAX_HOLD_MS = 21_600_000
 LANES_IN_RECEIPT = 8
 NEW_LANES_PER_HOUR = 200
 """New lanes a gateway may begin before it counts as a flood (a crash loop with the units' 5 s restarts is let in over hours)."""
@@ -31,6 +31,11 @@ class Gateway:
     lanes: dict[LaneKey, LaneState] = field(default_factory=dict)
     """The accounting as committed: all that a receipt may speak of."""
     hold_ms: int = HOLD_MS
+    """Of lane `n`; see `hold_of`."""
+    every: int = 0
+    """So many batches of lane `n` make a receipt due at once; 0: only the time does."""
+    unreceipted: int = 0
+    """Batches of lane `n` that became durable since the last receipt."""
     heard_ms: int | None = None
     online: bool | None = None
     software: str = ""
@@ -44,6 +49,10 @@ class Gateway:
     begun_ms: list[int] = field(default_factory=list)
     """When it began its newest lanes."""
     _pulse: GatewayPulse | None = None
+
+    def hold_of(self, lane: m.Lane) -> int:
+        """How long a receipt of this lane may be held back, ms."""
+        return min(self.hold_ms, m.URGENT_HOLD_MS) if lane == m.URGENT else self.hold_ms
 
     def may_begin_lane(self, now_ms: int) -> bool:
         """Counts one more new lane; False when it is a flood."""
@@ -84,6 +93,7 @@ class Gateway:
         """Everything owed, at most 8 lanes each; the last one, which stays on the broker, has the lanes heard last."""
         keys = {(state.epoch, state.lane) for state in self._newest()} | (self.owed & self.lanes.keys())
         self.owed.clear()
+        self.unreceipted = 0
         states = sorted((self.lanes[key] for key in keys), key=_heard)
         rows = [accounting.receipt_of(state) for state in states]
         first = len(rows) % LANES_IN_RECEIPT

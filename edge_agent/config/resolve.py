@@ -19,7 +19,18 @@ from edge_agent.model import points as resolved
 
 SOFTWARE = f"edge-agent {__version__}"
 _MAX_DECIMALS = 9
-PRESETS: Mapping[str, Mapping[str, int]] = {"normal": {}, "slow": {"batch": 240_000, "window": 300_000, "resend": 60_000}}
+PRESETS: Mapping[str, Mapping[str, int]] = {
+    "normal": {},
+    "slow": {"batch": 240_000, "window": 300_000, "resend": 60_000},
+    "data-saver": {
+        "batch": 1_800_000,
+        "window": 1_800_000,
+        "urgent_window": 10_000,
+        "receipt_every": 4,
+        "receipt_hold": 7_200_000,
+        "resend": 60_000,
+    },
+}
 """Of `delivery`, in ms: `slow` is for stations whose values matter in five minutes, not at once. Keys of the file win."""
 ROOM_MS = 5000
 """For a receipt to come, beside the time for which the collector may hold it back."""
@@ -50,7 +61,15 @@ def resolve_site(file: SiteFile, parts: Mapping[str, DeviceParts], folder: Path)
             devices.append(made)
         buses.append(resolved.Bus(bus.id, _link(bus), bus.frames, tuple(devices), bus.probe_budget))
     brokers = tuple(_broker(broker, file.mqtt, folder) for broker in file.mqtt.brokers)
-    return resolved.Site(file.site, file.gateway, brokers, tuple(buses), _delivery(file.delivery), text_of(file.name))
+    return resolved.Site(
+        file.site,
+        file.gateway,
+        brokers,
+        tuple(buses),
+        _delivery(file.delivery),
+        text_of(file.name),
+        file.mqtt.return_after / 1000,
+    )
 
 
 def birth_of(site: resolved.Site, equipment: Iterable[EquipmentFile]) -> BirthBody:
@@ -66,7 +85,7 @@ def birth_of(site: resolved.Site, equipment: Iterable[EquipmentFile]) -> BirthBo
                 message.Device(d.id, d.profile, d.profile_version, bus.id, d.name, dict(d.nameplate), d.part_of, list(d.fed_by))
             )
             series += [_series(point) for point in d.points]
-    return BirthBody(SOFTWARE, series, devices, site.delivery.receipt_hold_ms)
+    return BirthBody(SOFTWARE, series, devices, site.delivery.receipt_hold_ms, receipt_every=site.delivery.batches_per_receipt)
 
 
 def _series(p: resolved.Point) -> Series:
@@ -217,28 +236,30 @@ def _placed(name: str, folder: Path) -> str:
 
 def _delivery(file: DeliveryFile) -> resolved.Delivery:
     said = file.model_fields_set
-    preset = {name: value for name, value in PRESETS[file.preset].items() if name not in said}
-    batch_ms, window_ms = preset.get("batch", file.batch), preset.get("window", file.window)
+    file = file.model_copy(update={name: value for name, value in PRESETS[file.preset].items() if name not in said})
+    window_ms = file.window
     if file.gives_way == "window":
-        window_ms = max(window_ms, batch_ms + file.receipt_hold + ROOM_MS)
+        window_ms = max(window_ms, file.batch + file.receipt_hold + ROOM_MS)
     return resolved.Delivery(
-        batch_ms=batch_ms,
+        batch_ms=file.batch,
         batch_readings=file.batch_readings,
         window_ms=window_ms,
         urgent_window_ms=file.urgent_window,
         in_flight=file.in_flight,
-        resend_ms=preset.get("resend", file.resend),
+        resend_ms=file.resend,
         max_bytes=file.max_bytes,
         max_age_ms=file.max_age,
         receipt_hold_ms=file.receipt_hold,
         newest_first=file.newest_first,
         confirm=file.confirm,
-        budget=_budget(file, batch_ms),
+        budget=_budget(file),
+        receipt_every=file.receipt_every or 0,
+        data_qos=file.qos or 0,
     )
 
 
-def _budget(file: DeliveryFile, batch_ms: int) -> resolved.Budget | None:
+def _budget(file: DeliveryFile) -> resolved.Budget | None:
     said = file.budget
     if said is None:
         return None
-    return resolved.Budget(said.per_month, said.from_day, max(said.batch_most, batch_ms), said.dead_band_most)
+    return resolved.Budget(said.per_month, said.from_day, max(said.batch_most, file.batch), said.dead_band_most)

@@ -16,6 +16,7 @@ Host = Annotated[FoldedText, Field(min_length=1, max_length=253, pattern=r"^[A-Z
 Port = Annotated[int, Field(ge=1, le=65535)]
 MqttVersion = Annotated[Literal["auto", "5", "3.1.1"], BeforeValidator(lambda value: "5" if value == 5 else value)]
 KeepaliveMs = Annotated[DurationMs, between(5000, 1_200_000)]
+ReturnMs = Annotated[DurationMs, between(10_000, 86_400_000)]
 
 
 class TlsFile(FileModel):
@@ -54,7 +55,8 @@ class MqttFile(FileModel):
     username: str = ""
     password_file: str = ""
     tls: TlsFile | None = None
-    keepalive: KeepaliveMs = 60_000
+    keepalive: KeepaliveMs = 240_000
+    return_after: ReturnMs = 600_000
 
 
 class BudgetFile(FileModel):
@@ -69,9 +71,9 @@ class BudgetFile(FileModel):
 class DeliveryFile(FileModel):
     """How readings are batched, kept and sent."""
 
-    preset: Literal["normal", "slow"] = "normal"
+    preset: Literal["normal", "slow", "data-saver"] = "normal"
     gives_way: Literal["flash", "window"] = "flash"
-    batch: Annotated[DurationMs, between(100, 600_000)] = 5000
+    batch: Annotated[DurationMs, between(100, 3_600_000)] = 5000
     batch_readings: Annotated[int, Field(ge=1, le=10_000)] = 1000
     window: Annotated[DurationMs, between(500, 3_600_000)] = 10_000
     urgent_window: Annotated[DurationMs, between(0, 3_600_000)] | None = None
@@ -79,10 +81,12 @@ class DeliveryFile(FileModel):
     resend: Annotated[DurationMs, between(1000, 600_000)] = 10_000
     max_bytes: Annotated[SizeBytes, Field(ge=1 << 20, le=1 << 40)] = 256 << 20
     max_age: Annotated[DurationMs, between(60_000, 3650 * 86_400_000)] = 30 * 86_400_000
-    receipt_hold: Annotated[DurationMs, between(0, 60_000)] = 1000
+    receipt_hold: Annotated[DurationMs, between(0, 21_600_000)] = 1000
+    receipt_every: Annotated[int, Field(ge=1, le=500)] | None = None
     newest_first: bool = False
     confirm: Literal["receipt", "puback"] = "receipt"
     budget: BudgetFile | None = None
+    qos: Literal[0, 1] | None = None
 
 
 class SerialFile(FileModel):

@@ -22,6 +22,8 @@ Lane = Literal["n", "u"]
 NORMAL: Lane = "n"
 URGENT: Lane = "u"
 LANES: tuple[Lane, ...] = (NORMAL, URGENT)
+URGENT_HOLD_MS = 1000
+"""A receipt of the urgent lane is held back no longer than this."""
 
 
 class Text(msgspec.Struct, frozen=True, array_like=True):
@@ -180,8 +182,10 @@ class BirthBody(msgspec.Struct, frozen=True, omit_defaults=True):
     series: list[Series]
     devices: list[Device] = []
     receipt_hold_ms: int = 1000
-    """How long the collector may hold a receipt back."""
+    """How long the collector may hold a receipt of lane `n` back; one of lane `u` at most URGENT_HOLD_MS of it."""
     contract: int = VERSION
+    receipt_every: int = 0
+    """So many batches of lane `n` without receipt make one due at once; 0: only the time does."""
 
 
 class Birth(msgspec.Struct, frozen=True, tag_field="k", tag="b", omit_defaults=True):

@@ -34,11 +34,9 @@ MOST_REFUSED = 100
 
 
 class Courier:
-    """Step machine of delivery. Raises ValueError for settings it does not know."""
+    """Step machine of delivery."""
 
     def __init__(self, settings: Delivery, memory: Memory = Memory()) -> None:
-        if settings.confirm != "receipt":
-            raise ValueError(f"confirm: {settings.confirm!r} is not served; only 'receipt' is")
         self._settings = settings
         self._normal, self._urgent = new_open_batches(settings)
         self.holding = Holding(settings, memory, self._urgent)
@@ -54,7 +52,7 @@ class Courier:
             ev.Start: self._start, ev.TakenUp: self._take_up, ev.Taken: self._take, ev.Happened: self._happen,
             ev.NewBirth: self._rebirth, ev.SendBirth: self._send_birth, ev.Connected: self._connect,
             ev.Disconnected: self._disconnect, ev.ReceiptCame: self._receipt, ev.ClockSet: self._clock,
-            ev.Repaced: self._repace, ev.Written: self._written,
+            ev.BrokerTook: self._took, ev.Repaced: self._repace, ev.Written: self._written,
             ev.WriteFailed: self._write_failed, ev.Fetched: self._fetched, ev.Tick: self._tick, ev.Stop: self._stop,
         }  # fmt: skip
 
@@ -147,7 +145,13 @@ class Courier:
             self._delivered += held.readings
             holding.confirm(held)
         self._hasten({(claim.e, claim.l) for claim in event.receipt.lanes if len(claim.ranges) >= CROWDED})
-        holding.window.hear(self._now_ms)
+        holding.window.hear(self._now_ms, {(claim.e, claim.l) for claim in event.receipt.lanes})
+
+    def _took(self, event: ev.BrokerTook) -> None:
+        held = self.holding.outbox.get(event.key)
+        if self._settings.confirm == "puback" and held is not None:
+            self._delivered += held.readings
+            self.holding.confirm(held)
 
     def _clock(self, event: ev.ClockSet) -> None:
         self.holding.set_clock(event)

@@ -128,6 +128,13 @@ class ReceiptCame:
 
 
 @dataclass(frozen=True, slots=True)
+class BrokerTook:
+    """The broker's PUBACK: its word that it took the message, not that anybody stored it. Counts with `confirm: puback` only."""
+
+    key: Key
+
+
+@dataclass(frozen=True, slots=True)
 class ClockSet:
     """UTC is utc_ms at monotonic mono_ms, from this source, within +- bound_ms. Also told again after a step."""
 
@@ -181,8 +188,8 @@ class Stop:
 
 
 Event = (
-    Start | TakenUp | Taken | Happened | NewBirth | SendBirth | Connected | Disconnected | ReceiptCame | ClockSet | Repaced
-    | Written    | WriteFailed | Fetched | Tick | Stop
+    Start | TakenUp | Taken | Happened | NewBirth | SendBirth | Connected | Disconnected | ReceiptCame | BrokerTook | ClockSet
+    | Repaced | Written | WriteFailed | Fetched | Tick | Stop
 )  # fmt: skip
 
 

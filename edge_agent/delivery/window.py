@@ -1,7 +1,9 @@
 """Pure. The send window: what is under way without a receipt, what comes next, and when to send again.
 
-Urgent lane first; within a lane oldest first, or newest first by setting. Without a receipt for `resend_ms` a message is sent
-again, and the wait doubles up to 16 times that; any word of the collector sets the waits back.
+Urgent lane first; within a lane oldest first, or newest first by setting. Without a receipt for `wait_ms` - the time for which
+the collector may hold it back, and some - a message is sent again, and the wait doubles up to 16 times that, a day at most; any
+word of the collector sets the waits back. A word that does not cover what was sent `resend_ms` before is a sign of its own that
+the message was lost, because every receipt speaks of all that is durable.
 
 A collector keeps at most 32 ranges above the cumulative sequence and refuses what would make one more. Sent newest first, a lane
 can run into that; then its oldest messages go ahead, on places of their own, and close the ranges from below.
@@ -10,7 +12,7 @@ can run into that; then its oldest messages go ahead, on places of their own, an
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from edge_agent.contract.message import NORMAL, URGENT, Lane
@@ -21,7 +23,8 @@ from edge_agent.model.points import Delivery
 URGENT_RESERVE = 8
 """Places that urgent messages have beside `in_flight`, so that a silent collector does not hold them back."""
 LONGEST_DOUBLING = 4
-"""2**4 = 16 times resend_ms."""
+"""2**4 = 16 times wait_ms."""
+LONGEST_WAIT_MS = 86_400_000
 AHEAD = 8
 """Places, beside all others, of messages that go ahead."""
 
@@ -76,11 +79,13 @@ class SendWindow:
         for key in under_way:
             self.offer(key)
 
-    def hear(self, now_ms: int) -> None:
-        """The collector is there: what has waited for a plain resend_ms is sent again without its doubled wait."""
-        for flight in self.flying.values():
+    def hear(self, now_ms: int, lanes: Collection[tuple[str, Lane]]) -> None:
+        """The collector spoke of these epochs and lanes: doubled waits are plain again; what it missed of them is sent again."""
+        for key, flight in self.flying.items():
             flight.tries = 0
-            flight.due_ms = min(flight.due_ms, max(now_ms, flight.sent_ms + self._settings.resend_ms))
+            is_missed = (key.epoch, key.lane) in lanes and flight.sent_ms + self._settings.resend_ms <= now_ms
+            plain_ms = now_ms if is_missed else flight.sent_ms + self._settings.wait_ms(key.lane)
+            flight.due_ms = min(flight.due_ms, max(now_ms, plain_ms))
 
     def due(self, now_ms: int) -> list[Key]:
         """Messages under way whose receipt is overdue."""
@@ -109,7 +114,7 @@ class SendWindow:
         """The message went out, the first time or again."""
         before = self.flying.get(key)
         tries = before.tries + 1 if before else 0
-        wait = self._settings.resend_ms << min(tries, LONGEST_DOUBLING)
+        wait = min(self._settings.wait_ms(key.lane) << min(tries, LONGEST_DOUBLING), LONGEST_WAIT_MS)
         self.flying[key] = Flight(now_ms, now_ms + wait, tries)
 
     def next_due_ms(self) -> int | None:

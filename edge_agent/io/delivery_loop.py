@@ -16,6 +16,7 @@ from edge_agent.delivery.machine import (
     Fetch,
     Figures,
     Happened,
+    Key,
     Publish,
     Report,
     Start,
@@ -40,8 +41,8 @@ LONGEST_REST_S = 1.0
 class Sender(Protocol):
     """The link, as far as delivery needs it."""
 
-    def publish(self, kind: Kind, payload: bytes) -> bool:
-        """False when it cannot be sent now."""
+    def publish(self, kind: Kind, payload: bytes, key: Key | None = None) -> bool:
+        """False when it cannot be sent now. key: of a sequenced message; one that waits already is not queued again."""
         ...
 
 
@@ -156,6 +157,6 @@ class DeliveryLoop:
     def _publish(self, action: Publish) -> None:
         if self._sender is None:
             return
-        self._sender.publish(Kind.DATA, action.payload)
+        self._sender.publish(Kind.DATA, action.payload, action.key)
         if action.retained_birth:
-            self._sender.publish(Kind.BIRTH, action.payload)
+            self._sender.publish(Kind.BIRTH, action.payload, action.key)

@@ -1,7 +1,8 @@
 """Does I/O: keeps a session with one of the site's brokers, for as long as the agent runs.
 
 Brokers are tried in the order of the site file, from the first one after every loss; between rounds the wait doubles from 1 s to
-30 s, with chance in it, and starts anew after a session that held. Only complete, checked messages reach `on_event`.
+30 s, with chance in it, and starts anew after a session that held. While a later broker serves, those before it are knocked at
+(preferred.py), and the first that opens is gone back to. Only complete, checked messages reach `on_event`.
 """
 
 from __future__ import annotations
@@ -18,12 +19,15 @@ from edge_agent.common.problem import Problem
 from edge_agent.contract.encoding import Malformed, decode_command, decode_receipt, decode_time
 from edge_agent.contract.message import Command, Receipt, TimeTell
 from edge_agent.contract.topics import Kind
+from edge_agent.delivery.machine import Key
 from edge_agent.io.air import Air
 from edge_agent.io.mqtt_session import Identity, LinkFailed, Session
+from edge_agent.io.preferred import Knocking
 from edge_agent.model.points import Broker
 
 FIRST_WAIT_S = 1.0
 LONGEST_WAIT_S = 30.0
+LONGEST_RETURN_S = 6 * 3600.0
 HELD_S = 30.0
 """A session that held as long starts the waits anew."""
 
@@ -50,7 +54,14 @@ class LinkTrouble:
     next_try_s: float = 0.0
 
 
-LinkEvent = LinkUp | LinkDown | LinkTrouble | Receipt | TimeTell | Command
+@dataclass(frozen=True, slots=True)
+class LinkTook:
+    """The broker acknowledged this message (QoS 1)."""
+
+    key: Key
+
+
+LinkEvent = LinkUp | LinkDown | LinkTrouble | LinkTook | Receipt | TimeTell | Command
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +74,9 @@ class LinkFigures:
     sessions: int = 0
     malformed: int = 0
     refused: int = 0
+    """Messages that the broker acknowledged with a failure code (MQTT 5, QoS 1)."""
+    unheard: int = 0
+    """Messages of which the broker said that nobody listens to them (MQTT 5, QoS 1)."""
     problem: Problem | None = None
     """Why there is no session at present."""
     next_try_s: float | None = None
@@ -126,20 +140,29 @@ class Publisher:
         in_flight: int,
         on_event: Callable[[LinkEvent], None],
         rng: random.Random,
+        *,
+        data_qos: int = 1,
+        return_s: float = 600.0,
     ) -> None:
+        """data_qos: of `data`; with 1 each batch that the broker acknowledges is a LinkTook. return_s: see preferred.py."""
         self._identity = identity
         self._brokers = tuple(brokers)
         self._in_flight = in_flight
         self._on_event = on_event
+        self._data_qos = data_qos
+        self._return_s = return_s
         self._backoff = Backoff(rng)
         self._stopping = threading.Event()
         self._session: Session | None = None
         self._figures = LinkFigures()
-        self._refused_before = 0
+        self._refused_before = self._unheard_before = 0
         self._air_before = Air()
         self._count = threading.Lock()
         """Between a session's end and its sum."""
         self._told = ""
+        self._return_after_s = return_s
+        """Grows while a preferred broker opens its door and then refuses the session."""
+        self._returning = False
         self._next_try_at_s: float | None = None
         """Monotonic; None while a session is up or being tried."""
         self._plain: dict[str, bool] = {}
@@ -166,10 +189,11 @@ class Publisher:
             session.abort()
             self._thread.join(1.0)
 
-    def publish(self, kind: Kind, payload: bytes) -> bool:
+    def publish(self, kind: Kind, payload: bytes, key: Key | None = None) -> bool:
         """Hands one message to the session; False when there is none. Retained where the contract says so."""
         session = self._session
-        return session is not None and session.publish(kind, payload)
+        qos = self._data_qos if kind is Kind.DATA else 1
+        return session is not None and session.publish(kind, payload, qos=qos, key=key)
 
     @property
     def figures(self) -> LinkFigures:
@@ -177,11 +201,13 @@ class Publisher:
         with self._count:
             session, at_s = self._session, self._next_try_at_s
             refused = self._refused_before + (session.refused if session else 0)
+            unheard = self._unheard_before + (session.unheard if session else 0)
             air = self._air_before + session.air if session else self._air_before
         return replace(
             self._figures,
             up=session is not None and session.is_up,
             refused=refused,
+            unheard=unheard,
             next_try_s=None if at_s is None else round(max(0.0, at_s - time.monotonic()), 1),
             air_bytes=air.total_bytes,
             air_open_bytes=air.open_bytes,
@@ -191,16 +217,16 @@ class Publisher:
     # --- the link's thread -------------------------------------------------------------------------------------------
 
     def _run(self) -> None:
+        at = 0
         while not self._stopping.is_set():
-            for broker in self._brokers:
-                wait_s = self._one_session(broker, is_last=broker is self._brokers[-1])
-                if self._stopping.wait(wait_s):
-                    return
-                if wait_s:
-                    break
+            wait_s = self._one_session(at)
+            if self._stopping.wait(wait_s):
+                return
+            at = at + 1 if not wait_s and not self._returning and at + 1 < len(self._brokers) else 0
 
-    def _one_session(self, broker: Broker, *, is_last: bool) -> float:
+    def _one_session(self, at: int) -> float:
         """Runs one session to its end; how long to wait in s before the next round, 0 where the next broker is tried at once."""
+        broker = self._brokers[at]
         address = f"{broker.host}:{broker.port}"
         spoken = replace(broker, version=self._version_for(broker))
         session = Session(
@@ -209,10 +235,12 @@ class Publisher:
             self._in_flight,
             on_up=lambda: self._came_up(address),
             on_message=self._message,
+            on_taken=lambda key: self._on_event(LinkTook(key)),
         )
         before, began_s, failed = self._figures.sessions, time.monotonic(), None
         self._figures = replace(self._figures, broker=address)
-        self._session, self._next_try_at_s = session, None
+        self._session, self._next_try_at_s, self._returning = session, None, False
+        knocking = self._knock_from(at, session)
         try:
             session.run()
         except LinkFailed as failure:
@@ -221,20 +249,36 @@ class Publisher:
                 self._plain[address] = spoken.version == "5"
             if not (refused and broker.version == "auto" and spoken.version == "5"):
                 failed = failure.problem
+        knocking.stop()
         with self._count:
             self._session = None
             self._refused_before += session.refused
-            self._air_before += session.air
+            self._unheard_before += session.unheard
+            self._air_before += session.air + knocking.air
         was_up = self._figures.sessions > before
+        if at == 0:
+            self._return_after_s = self._return_s if was_up else min(2 * self._return_after_s, LONGEST_RETURN_S)
         if was_up and time.monotonic() - began_s >= HELD_S:
             self._backoff.reset()
-        wait_s = self._backoff.next_s() if was_up or is_last else 0.0
+        is_last = at + 1 == len(self._brokers)
+        wait_s = self._backoff.next_s() if (was_up or is_last) and not self._returning else 0.0
         self._next_try_at_s = time.monotonic() + wait_s
         if failed is not None:
             self._trouble(failed, wait_s)
         if was_up:
             self._on_event(LinkDown(wait_s))
         return wait_s
+
+    def _knock_from(self, at: int, session: Session) -> Knocking:
+        """Knocks at the brokers that are preferred to the one at `at`, while the session lasts."""
+
+        def go_back() -> None:
+            self._returning = True
+            session.end()
+
+        knocking = Knocking(self._brokers[:at], self._return_after_s, lambda: session.is_up, go_back)
+        knocking.start()
+        return knocking
 
     def _version_for(self, broker: Broker) -> Literal["5", "3.1.1"]:
         """The protocol version to speak now: with `auto` the other one after each failure, beginning with 5."""

@@ -1,7 +1,11 @@
 """Does I/O: one MQTT connection from CONNECT to its end, over paho-mqtt.
 
 Each connection gets a paho client of its own: what paho still holds in its queue goes with the connection, so the outbox stays
-the only queue. One thread runs `Session.run`; any thread may call `publish`.
+the only queue. One thread runs `Session.run`; any thread may call `publish`. The socket is given only as much as it takes
+(TCP_NOTSENT_LOWAT), the rest waits in the SendQueue, where what is urgent goes first.
+
+With MQTT 5 a topic crosses the air once: from then on its alias stands for it, as far as the broker allows aliases. Receipts and
+answers are subscribed to with QoS 0: whoever misses one hears the next, and no PUBACK goes out for it.
 """
 
 from __future__ import annotations
@@ -31,13 +35,27 @@ from edge_agent.common.problem import Problem
 from edge_agent.contract.encoding import MAX_UNPACKED, encode
 from edge_agent.contract.message import VERSION, Status
 from edge_agent.contract.topics import RETAINED, TO_AGENT, Kind, topic
+from edge_agent.delivery.machine import Key
 from edge_agent.io.air import Air, AirMeter, refused_connect
 from edge_agent.io.mqtt_tls import TlsContext, tls_context
+from edge_agent.io.send_queue import Outgoing, SendQueue
 from edge_agent.model.points import Broker
 
 CONNECT_TIMEOUT_S = 10.0
 """For TCP and TLS; another as long for CONNACK and SUBACK together."""
 MAX_PASSWORD_BYTES = 4096
+UNSENT_BYTES = 4096
+"""So much may wait in the kernel before the network takes it: 2 s at 16 kbit/s. More waits where what is urgent can overtake."""
+FEED_BYTES = 8192
+"""So much is handed to the socket at a time."""
+UNANSWERED_S = 60
+"""Sent bytes that nobody acknowledges for so long end the connection (the kernel's TCP_USER_TIMEOUT), or after the keep-alive."""
+ALIASES = {Kind.DATA: 1, Kind.TIME: 2, Kind.REPLY: 3}
+"""Topics that are published to more than once in a session; where the broker allows few aliases, the first ones count."""
+ALIASES_HEARD = 8
+"""Topic aliases the broker may use towards the agent."""
+NOBODY_LISTENS = 0x10
+"""PUBACK "No matching subscribers"."""
 _WIRE_FAULTS = (MQTTException, struct.error, IndexError, KeyError, UnicodeDecodeError, ValueError, OSError)
 """What paho raises from its reading side for bytes that are no MQTT, beside socket errors."""
 
@@ -81,11 +99,12 @@ class Session:
         *,
         on_up: Callable[[], None],
         on_message: Callable[[Kind, bytes], None],
+        on_taken: Callable[[Key], None] | None = None,
     ) -> None:
+        """on_taken: asked to be told of each sequenced message that the broker acknowledged (QoS 1)."""
         self._identity = identity
         self._broker = broker
-        self._allowed = in_flight
-        self._held_most = in_flight * 4
+        self._queue = SendQueue(in_flight, in_flight * 4 + 64)
         self._on_up = on_up
         self._on_message = on_message
         self._topics = {kind: topic(broker.root, identity.site, identity.gateway, kind) for kind in Kind}
@@ -95,12 +114,14 @@ class Session:
         self._over = threading.Event()
         self._failed: Problem | None = None
         self._lock = threading.Lock()
-        self._outstanding = 0
-        """Sent without PUBACK."""
-        self._held: deque[tuple[Kind, bytes]] = deque()
-        """What the broker's Receive Maximum does not allow yet."""
+        self._on_taken = on_taken
+        self._of_mid: dict[int, Outgoing] = {}
+        self._aliases_allowed = 0
+        self._aliases: dict[Kind, Properties] = {}
+        self._topic_of_alias: dict[int, str] = {}
+        """Aliases the broker uses."""
         self._due: deque[Callable[[], None]] = deque()
-        self._refused = 0
+        self._refused = self._unheard = 0
         self._tls: TlsContext | None = None
         self._meter: AirMeter | None = None
         self._air = Air()
@@ -120,6 +141,11 @@ class Session:
         return self._refused
 
     @property
+    def unheard(self) -> int:
+        """Messages of which the broker said that nobody listens to them (MQTT 5)."""
+        return self._unheard
+
+    @property
     def air(self) -> Air:
         """What the connection has put on the air until now."""
         meter = self._meter
@@ -127,23 +153,17 @@ class Session:
 
     # --- for any thread ----------------------------------------------------------------------------------------------
 
-    def publish(self, kind: Kind, payload: bytes) -> bool:
-        """Hands one message to the connection, QoS 1; False when it is not up or has more than enough to do."""
-        if not self.is_up:
+    def publish(self, kind: Kind, payload: bytes, *, qos: int = 1, key: Key | None = None) -> bool:
+        """Hands one message to the connection; False when it is not up or has more than enough to do."""
+        if not (self.is_up and self._queue.offer(Outgoing(kind, payload, qos, key))):
             return False
-        with self._lock:
-            if self._outstanding >= self._allowed:
-                if len(self._held) >= self._held_most:
-                    return False
-                self._held.append((kind, payload))
-                return True
-            self._outstanding += 1
-        return self._send(kind, payload)
+        self._wake()
+        return True
 
     def end(self) -> None:
         """Asks for a clean end: `offline` is said, then DISCONNECT; `run` returns soon after."""
         if self.is_up:
-            self._send(Kind.STATUS, self._identity.status("offline"))
+            self._say("offline")
         self._client.disconnect()
         self._wake()
 
@@ -232,6 +252,7 @@ class Session:
             properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]  # paho's own is untyped
             properties.SessionExpiryInterval = 0
             properties.MaximumPacketSize = MAX_UNPACKED + 4096
+            properties.TopicAliasMaximum = ALIASES_HEARD
             options = {"clean_start": True, "properties": properties}
         try:
             self._client.connect(broker.host, broker.port, keepalive=broker.keepalive_s, **options)
@@ -273,13 +294,15 @@ class Session:
 
     def _turn(self, connection: Any) -> None:
         waiting = isinstance(connection, ssl.SSLSocket) and connection.pending() > 0
-        writers = [connection] if self._client.want_write() else []
+        writers = [connection] if self._client.want_write() or (self._up.is_set() and self._queue.has_next()) else []
         readable, writable, _ = select.select([connection, self._wake_r], writers, [], 0 if waiting else 1.0)
         if self._wake_r in readable:
             self._wake_r.recv(4096)
         if waiting or connection in readable:
             self._client.loop_read()
         if writable:
+            if not self._client.want_write():
+                self._feed()
             self._client.loop_write()
         self._client.loop_misc()
 
@@ -300,15 +323,46 @@ class Session:
                 with suppress(BlockingIOError):  # full: it is awake already
                     self._wake_w.send(b"w")
 
-    def _send(self, kind: Kind, payload: bytes) -> bool:
-        sent = self._client.publish(self._topics[kind], payload, qos=1, retain=kind in RETAINED)
+    def _feed(self) -> None:
+        """Hands over what the socket is likely to take at once; at least one message."""
+        handed = 0
+        while handed < FEED_BYTES and (out := self._queue.take()) is not None:
+            self._send(out)
+            handed += len(out.payload)
+
+    def _send(self, out: Outgoing) -> None:
+        text, properties = self._named(out.kind)
+        sent = self._client.publish(text, out.payload, qos=out.qos, retain=out.kind in RETAINED, properties=properties)
+        if out.qos:
+            self._of_mid[sent.mid] = out
+
+    def _named(self, kind: Kind) -> tuple[str, Properties | None]:
+        """The topic as it goes out: its text, its text with a new alias, or the alias alone."""
+        known = self._aliases.get(kind)
+        if known is not None:
+            return "", known
+        number = ALIASES.get(kind, 0)
+        if not 0 < number <= self._aliases_allowed:
+            return self._topics[kind], None
+        alias = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]  # paho's own is untyped
+        alias.TopicAlias = number
+        self._aliases[kind] = alias
+        return self._topics[kind], alias
+
+    def _say(self, state: str) -> None:
+        """The status, past the queue."""
+        self._queue.count()
+        out = Outgoing(Kind.STATUS, self._identity.status(state))
+        self._of_mid[self._client.publish(self._topics[out.kind], out.payload, qos=out.qos, retain=True).mid] = out
         self._wake()
-        return sent.rc == 0
 
     # --- paho's callbacks, on the connection's thread ----------------------------------------------------------------
 
     def _opened(self, _client: Client, _userdata: Any, connection: Any) -> None:
         self._meter = AirMeter(connection, tls=self._tls is not None)
+        unanswered_ms = min(UNANSWERED_S, self._broker.keepalive_s) * 1000
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, UNSENT_BYTES)
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, unanswered_ms)
 
     def _closing(self, _client: Client, _userdata: Any, _connection: Any) -> None:
         if self._meter is not None:
@@ -325,12 +379,11 @@ class Session:
             self._failed = self._refusal(str(reason))
             return
         theirs = getattr(properties, "ReceiveMaximum", None)
-        with self._lock:
-            if isinstance(theirs, int):
-                self._allowed = min(self._allowed, theirs)  # paho does not heed it by itself
-            self._outstanding += 1
-        self._send(Kind.STATUS, self._identity.status("online"))
-        _, mid = client.subscribe([(text, 1) for text in self._kinds])
+        if isinstance(theirs, int):
+            self._queue.allow(theirs)  # paho does not heed it by itself
+        self._aliases_allowed = getattr(properties, "TopicAliasMaximum", 0)
+        self._say("online")
+        _, mid = client.subscribe([(text, int(kind is Kind.CMD)) for text, kind in self._kinds.items()])
         if mid is not None:
             self._awaiting.add(mid)
 
@@ -353,18 +406,23 @@ class Session:
         self._due.append(self._on_up)
 
     def _message(self, _client: Client, _userdata: object, message: MQTTMessage) -> None:
-        kind = self._kinds.get(message.topic)
+        text, alias = message.topic, getattr(message.properties, "TopicAlias", None)
+        if alias is not None:
+            text = text or self._topic_of_alias.get(alias, "")
+            self._topic_of_alias[alias] = text
+        kind = self._kinds.get(text)
         if kind is not None:
             self._due.append(partial(self._on_message, kind, bytes(message.payload)))
 
-    def _acknowledged(self, _client: Client, _userdata: object, _mid: int, reason: ReasonCode, _properties: object) -> None:
+    def _acknowledged(self, _client: Client, _userdata: object, mid: int, reason: ReasonCode, _properties: object) -> None:
+        out = self._of_mid.pop(mid, None)
+        if out is None:
+            return  # of QoS 0: paho tells that it is written
+        self._queue.done(out)
         self._refused += reason.is_failure
-        with self._lock:
-            self._outstanding = max(0, self._outstanding - 1)
-            due = self._held.popleft() if self._held and self._outstanding < self._allowed else None
-            self._outstanding += due is not None
-        if due is not None:
-            self._send(*due)
+        self._unheard += reason.value == NOBODY_LISTENS
+        if out.kind is Kind.DATA and out.key is not None and not reason.is_failure and self._on_taken:
+            self._due.append(partial(self._on_taken, out.key))
 
     def _disconnected(self, _client: Client, _userdata: object, _flags: object, _reason: ReasonCode, _properties: object) -> None:
         self._over.set()

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-from edge_agent.contract.message import Lane, Limits, Text
+from edge_agent.contract.message import URGENT, URGENT_HOLD_MS, Lane, Limits, Text
 
 Table = Literal["coil", "discrete", "holding", "input"]
 """Modbus tables: functions 1, 2, 3, 4."""
@@ -148,7 +148,8 @@ class Broker:
     username: str = ""
     password_file: str = ""
     tls: Tls | None = None
-    keepalive_s: int = 60
+    keepalive_s: int = 240
+    """Below the 5 minutes after which many cellular networks forget a connection that rests."""
     root: str = "waterworks"
 
 
@@ -183,9 +184,29 @@ class Delivery:
     max_bytes: int = 256 << 20
     max_age_ms: int = 30 * 86_400_000
     receipt_hold_ms: int = 1000
+    """How long the collector may hold a receipt of lane `n` back."""
+    receipt_every: int = 0
+    """... or until so many batches of lane `n` are without one, whichever is first; 0: a quarter of in_flight."""
     newest_first: bool = False
     confirm: Literal["receipt", "puback"] = "receipt"
     budget: Budget | None = None
+    data_qos: Literal[0, 1] = 0
+    """MQTT QoS of `data` with `confirm: receipt`. 1 buys a PUBACK for each batch, which nothing is built on."""
+
+    @property
+    def qos(self) -> Literal[0, 1]:
+        """The QoS of `data`."""
+        return 1 if self.confirm == "puback" else self.data_qos
+
+    @property
+    def batches_per_receipt(self) -> int:
+        """So many batches of lane `n` may wait for a receipt before one is due at once; never more than half the window."""
+        return min(self.receipt_every or self.in_flight // 4 or 1, max(1, self.in_flight // 2))
+
+    def wait_ms(self, lane: Lane) -> int:
+        """How long a message waits for its receipt before it is sent again: never before the receipt can be there."""
+        hold_ms = min(self.receipt_hold_ms, URGENT_HOLD_MS) if lane == URGENT else self.receipt_hold_ms
+        return max(self.resend_ms, hold_ms + self.resend_ms // 2)
 
     @property
     def shortest_window_ms(self) -> int:
@@ -203,3 +224,5 @@ class Site:
     buses: tuple[Bus, ...]
     delivery: Delivery = Delivery()
     name: Text | None = None
+    return_s: float = 600.0
+    """While a later broker serves, the preferred ones are knocked at so often."""

@@ -154,3 +154,16 @@ class LinkSuite:
         assert 100 < figures.air_keepalive_bytes < figures.air_bytes - figures.air_open_bytes + 1
         assert figures.up
         link.stop()
+
+    def test_a_preferred_broker_that_comes_back_is_gone_back_to(self, broker: Any, heard: Heard) -> None:
+        preferred = type(broker)(broker._folder) if hasattr(broker, "_folder") else type(broker)()
+        addresses = [Broker(each.host, each.port, broker.version) for each in (preferred, broker)]
+        link = Publisher(IDENTITY, addresses, 32, heard.append, random.Random(1), return_s=0.2)
+        link.start()
+        wait_until(lambda: heard.of(LinkUp))
+        assert link.figures.broker == f"{broker.host}:{broker.port}"
+        with preferred:
+            wait_until(lambda: len(heard.of(LinkUp)) == 2, what="the way back")
+            assert link.figures.broker == f"{preferred.host}:{preferred.port}"
+            assert [down.next_try_s for down in heard.of(LinkDown)] == [0.0]
+            link.stop()

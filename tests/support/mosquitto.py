@@ -40,6 +40,7 @@ class Mosquitto:
     def __init__(self, folder: Path, extra: str = "", port: int | None = None) -> None:
         self._program = mosquitto_program()
         self.port = port or free_port()
+        self._folder = folder
         self._config = folder / f"mosquitto-{self.port}.conf"
         self._config.write_text(f"listener {self.port} 127.0.0.1\nallow_anonymous true\npersistence false\n{extra}\n")
         self.log = folder / f"mosquitto-{self.port}.log"

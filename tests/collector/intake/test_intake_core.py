@@ -101,6 +101,49 @@ def test_the_birth_says_how_long_a_receipt_may_be_held() -> None:
     assert [at for at, _ in bench.receipts()] == [T0, T0]
 
 
+def test_the_birth_says_after_how_many_batches_a_receipt_is_due_at_once() -> None:
+    bench = Bench()
+    body = m.BirthBody("1", [], receipt_hold_ms=7_200_000, receipt_every=4)
+    bench.tell(arrived(birth(EPOCH, 1, body=body)[0]))
+    bench.run_to(T0 + 60_000)
+    assert [at for at, _ in bench.receipts()] == [T0 + 1000], "of lane u, quickly"
+    for seq in range(1, 10):
+        bench.run_to(T0 + seq * 1_800_000)
+        bench.tell(arrived(data(EPOCH, "n", seq)))
+    assert [(at, receipt.lanes[-1].upto) for at, receipt in bench.receipts()[1:]] == [
+        (T0 + 4 * 1_800_000, 4),
+        (T0 + 8 * 1_800_000, 8),
+    ]
+    bench.run_to(T0 + 9 * 1_800_000 + 7_200_000)
+    assert bench.receipts()[-1][0] == T0 + 9 * 1_800_000 + 7_200_000, "the hold is the longest wait"
+
+
+def test_batches_of_one_commit_count_each() -> None:
+    bench = Bench()
+    bench.tell(arrived(birth(EPOCH, 1, body=m.BirthBody("1", [], receipt_hold_ms=60_000, receipt_every=4))[0]))
+    bench.run_to(T0 + 2000)
+    bench.slow = True
+    for seq in range(1, 6):
+        bench.tell(arrived(data(EPOCH, "n", seq)))
+    bench.slow = False
+    bench.tell(Committed(bench.appends[-1].token))
+    assert [receipt.lanes[-1].upto for _, receipt in bench.receipts()[1:]] == [5]
+
+
+def test_an_urgent_batch_and_a_copy_have_a_quick_receipt_whatever_the_hold() -> None:
+    bench = Bench()
+    bench.tell(arrived(birth(EPOCH, 1, body=m.BirthBody("1", [], receipt_hold_ms=7_200_000))[0]))
+    bench.run_to(T0 + 5000)
+    bench.tell(arrived(data(EPOCH, "n", 1)))
+    bench.run_to(T0 + 10_000)
+    bench.tell(arrived(data(EPOCH, "u", 2)))
+    bench.run_to(T0 + 20_000)
+    assert [(at - T0, {(row.l, row.upto) for row in r.lanes}) for at, r in bench.receipts()[1:]] == [(11_000, {("n", 1), ("u", 2)})]
+    bench.tell(arrived(data(EPOCH, "n", 1)))
+    bench.run_to(T0 + 30_000)
+    assert bench.receipts()[-1][0] == T0 + 21_000
+
+
 def test_messages_gather_while_a_commit_is_under_way_and_are_not_receipted() -> None:
     bench = Bench()
     bench.slow = True

@@ -35,6 +35,16 @@ def delivery(folder: Path, text: str) -> Delivery:
     return load_site(path_of(folder, text), environment={}).site.delivery
 
 
+def test_the_data_saver_waits_for_company_and_its_receipts_do_too(tmp_path: Path) -> None:
+    saver = delivery(tmp_path, "preset: data-saver")
+    assert (saver.batch_ms, saver.window_ms, saver.shortest_window_ms, saver.qos) == (1_800_000, 1_800_000, 10_000, 0)
+    assert (saver.batches_per_receipt, saver.receipt_hold_ms) == (4, 7_200_000)
+    assert saver.receipt_hold_ms > 3 * saver.batch_ms, "the fourth batch is there before the hold is over"
+    assert (saver.wait_ms("n"), saver.wait_ms("u")) == (7_230_000, 60_000)
+    assert delivery(tmp_path, "preset: data-saver, in_flight: 2").batches_per_receipt == 1
+    assert delivery(tmp_path, "confirm: puback, qos: 0").qos == 1
+
+
 def test_the_slow_preset_and_single_keys_beside_it(tmp_path: Path) -> None:
     slow = delivery(tmp_path, "preset: slow")
     assert (slow.batch_ms, slow.window_ms, slow.resend_ms) == (240_000, 300_000, 60_000)

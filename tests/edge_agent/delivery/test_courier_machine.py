@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import pytest
-
 from edge_agent.contract.message import Birth, BirthBody, Data, Series
 from edge_agent.delivery import machine as ev
-from edge_agent.delivery.courier import STAMP_PATIENCE_MS, Courier
+from edge_agent.delivery.courier import STAMP_PATIENCE_MS
 from edge_agent.delivery.holding import Memory
 from edge_agent.model.points import Delivery
 from edge_agent.model.reading import Happening
@@ -15,9 +13,71 @@ from tests.support.courier_line import BIRTH, UTC_MS, CourierLine, epoch, messag
 SLOW = Delivery(window_ms=1_000_000)
 
 
-def test_a_setting_that_is_not_served_is_refused_in_words() -> None:
-    with pytest.raises(ValueError, match="puback"):
-        Courier(Delivery(confirm="puback"))
+def test_with_confirm_puback_the_brokers_word_counts_as_a_receipt() -> None:
+    line = CourierLine(Delivery(confirm="puback", window_ms=10_000)).start()
+    line.read(1.5, 2.5)
+    line.tick(5000)
+    assert line.take_keys() == ["u1", "n1"]
+    for lane, seq in (("u", 1), ("n", 1), ("n", 7)):
+        line.tell(ev.BrokerTook(ev.Key(epoch(1), lane, seq)))
+    figures = line.courier.figures(line.now_ms)
+    assert (figures.delivered, figures.depth) == (2, 0)
+    line.tick(60_000)
+    assert line.take_keys() == []
+    assert not line.disk, "what the broker took is never written"
+
+
+def test_with_confirm_puback_nothing_else_changes() -> None:
+    line = CourierLine(Delivery(confirm="puback", window_ms=10_000)).start()
+    line.read(1.5)
+    line.tick(16_000)
+    assert line.take_keys() == ["u1", "n1", "u1", "n1"], "sent again without an answer"
+    assert {key.lane for key in line.disk} == {"n", "u"}, "written when the window is over"
+    line.tell(ev.Disconnected())
+    line.tell(ev.Connected())
+    assert line.take_keys() == ["u1", "n1"]
+    line.receipt("n", 1)
+    assert line.courier.figures(line.now_ms).delivered == 1, "a collector's word counts all the same"
+
+
+def test_with_receipts_the_brokers_word_counts_for_nothing() -> None:
+    line = CourierLine().start()
+    line.tell(ev.BrokerTook(ev.Key(epoch(1), "u", 1)))
+    assert line.courier.figures(line.now_ms).depth == 1
+
+
+def test_nothing_is_sent_again_before_its_receipt_can_be_there() -> None:
+    hours = 2 * 3_600_000
+    settings = Delivery(receipt_hold_ms=hours, resend_ms=10_000, window_ms=100_000_000, batch_ms=1000)
+    line = CourierLine(settings).start()
+    line.receipt("u", 1)
+    line.read(1.0)
+    line.tick(1000)
+    assert line.take_keys() == ["u1", "n1"]
+    line.tick(hours + 4000)
+    assert line.take_keys() == []
+    line.tick(2000)
+    assert line.take_keys() == ["n1"]
+    line.read(1.0, series=1)
+    line.tick(300)
+    assert line.take_keys() == ["u2"]
+    line.tick(10_000)
+    assert line.take_keys() == ["u2"], "the urgent lane does not wait for the normal one"
+
+
+def test_a_receipt_that_misses_what_was_sent_long_before_makes_it_go_again() -> None:
+    settings = Delivery(receipt_hold_ms=7_200_000, window_ms=100_000_000, batch_ms=1000)
+    line = CourierLine(settings).start()
+    line.receipt("u", 1)
+    for _ in range(2):
+        line.read(1.0)
+        line.tick(5_500)
+    assert line.take_keys() == ["u1", "n1", "n2"]
+    line.receipt("n", 0, [(2, 2)])
+    assert line.take_keys() == ["n1"], "sent 10 s ago"
+    line.tick(5_000)
+    line.receipt("n", 0, [(2, 2)])
+    assert line.take_keys() == [], "n1 went again 5 s ago: this receipt may be older"
 
 
 def test_the_birth_goes_first_and_readings_follow_when_their_batch_closes() -> None:
@@ -103,7 +163,7 @@ def test_stop_writes_everything_without_receipt_and_forgets_the_rest() -> None:
 
 
 def test_resends_double_and_any_word_of_the_collector_sets_them_back() -> None:
-    line = CourierLine(Delivery(resend_ms=1000, window_ms=10_000_000)).start()
+    line = CourierLine(Delivery(resend_ms=1000, receipt_hold_ms=0, window_ms=10_000_000)).start()
     line.take_sent()
     times = []
     for _ in range(80):

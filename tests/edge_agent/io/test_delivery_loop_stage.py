@@ -31,7 +31,7 @@ class Wire:
     def __init__(self) -> None:
         self.sent: queue.SimpleQueue[tuple[Kind, bytes]] = queue.SimpleQueue()
 
-    def publish(self, kind: Kind, payload: bytes) -> bool:
+    def publish(self, kind: Kind, payload: bytes, key: ev.Key | None = None) -> bool:
         self.sent.put((kind, payload))
         return True
 
