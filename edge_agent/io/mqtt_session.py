@@ -313,8 +313,8 @@ class Session:
             if self._meter is not None:
                 self._meter.close()
             connection.close()
-        self._wake_r.close()
         with self._lock:
+            self._wake_r.close()
             self._wake_w.close()
 
     def _wake(self) -> None:
