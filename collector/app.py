@@ -28,6 +28,7 @@ from collector.io.broker_process import BrokerPlan, BrokerProcess
 from collector.io.broker_rights import COLLECTOR_USER
 from collector.io.disk_guard import DiskGuard
 from collector.io.log_lines import start_log
+from collector.io.log_takeover import take_over
 from collector.io.mqtt_subscriber import MQTT_311, BrokerAddress, PahoSubscriber
 from collector.io.operations import SqliteOperations
 from collector.io.page_server import PageServer
@@ -106,6 +107,7 @@ class Collector:
         county = load_county(loaded, frozenset(rules))
         notifiers = _notifiers(loaded)
         parts.enter_context(StateFolder(loaded.state))
+        take_over(loaded.state / LOG_FILE)
         self._log = SqliteLog(loaded.state / LOG_FILE)
         parts.callback(self._log.close)
         store = _open_store(loaded)
@@ -156,6 +158,7 @@ class Collector:
             broker,
             self._link.subscriber.problem(),
             self._disk.problem(),
+            self._log.problem(),
             self._status_file.problem(),
             *self._pipeline.problems(),
         ]

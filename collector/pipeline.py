@@ -13,6 +13,7 @@ anything behind it, so a store that is away delays charts, never receipts or war
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -30,13 +31,14 @@ from collector.io.account_book import SqliteAccountBook
 from collector.io.disk_guard import DiskGuard
 from collector.judge import Judge, Ledger, Rules
 from collector.receiver import Receiver
-from collector.seams import Log, Store, Subscriber
+from collector.seams import Log, StorageFailed, Store, Subscriber
 from collector.store_writer import StoreWriter
 from edge_agent.common.clock import Clock
 from edge_agent.common.problem import Problem
 from edge_agent.contract import encoding
 from edge_agent.contract.message import Birth
 
+_log = logging.getLogger(__name__)
 DAY_MS = 86_400_000
 
 
@@ -111,10 +113,13 @@ class Pipeline:
     def trim(self) -> None:
         """Asks the log to forget what all consumers have read and the retention is over for."""
         parts = self._parts
+        aged = parts.log.offset_before(parts.clock.utc_ms() - parts.retention_ms)  # here, so that no message waits for it
 
         def forget() -> None:
-            aged = parts.log.offset_before(parts.clock.utc_ms() - parts.retention_ms)
-            parts.log.trim(min(aged, self.writer.safe + 1, self.judge.safe + 1, self.accountant.safe + 1))
+            try:
+                parts.log.trim(min(aged, self.writer.safe + 1, self.judge.safe + 1, self.accountant.safe + 1))
+            except StorageFailed as failed:
+                _log.error("the log cannot be trimmed now: %s; tried again in an hour", failed)
 
         self.receiver.submit(forget)
 

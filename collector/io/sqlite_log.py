@@ -1,6 +1,9 @@
-"""Does I/O: the log in one SQLite database (WAL, synchronous FULL). One append is one transaction: records, accounting, quarantine.
+"""Does I/O: the log: records in segment files, and one SQLite database (WAL, synchronous FULL) that says what of them is committed.
 
-Each record carries a checksum over all of it that is tried on every read: a damaged record is left out and counted, never served.
+One append: the records go behind the committed end of the newest segment (fdatasync), then one transaction moves that end and holds
+accounting, quarantine and births. The transaction alone decides: what a crash leaves in a file behind the committed end is nothing.
+A full segment never changes again and goes as a whole file (log_writing.py). Births are in the database too and outlive it.
+Every record carries a checksum that is tried on every read: a damaged one is left out and counted, never served.
 """
 
 from __future__ import annotations
@@ -8,64 +11,48 @@ from __future__ import annotations
 import secrets
 import sqlite3
 import threading
-import zlib
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from collector.intake.records import BatchKey, LaneState, Poison, Record
+from collector.intake.records import LaneState, Poison, Record
+from collector.intake.sequences import parse_ranges, ranges_text
+from collector.io.log_reading import Damage, Segment, SegmentReader
+from collector.io.log_schema import BIRTHS, SCHEMA, SEGMENT_TABLES, SEGMENTS, TABLES, birth_of, durable, forget, segment_folder
+from collector.io.log_writing import Grown, SegmentWriter
 from collector.seams import StorageFailed
 from edge_agent.common.hazard import hazard
 from edge_agent.common.problem import Problem, ProblemError
-from edge_agent.contract import encoding
-from edge_agent.contract import message as m
 
-SCHEMA = 1
 MAX_POISON = 1000
-_TABLES = """
-CREATE TABLE meta(name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
-CREATE TABLE record(
-    offset INTEGER PRIMARY KEY AUTOINCREMENT, site TEXT NOT NULL, gateway TEXT NOT NULL, epoch TEXT NOT NULL, lane TEXT NOT NULL,
-    seq INTEGER NOT NULL, received_ms INTEGER NOT NULL, kind TEXT NOT NULL, birth TEXT, crc INTEGER NOT NULL, payload BLOB NOT NULL,
-    UNIQUE(site, gateway, epoch, lane, seq));
-CREATE INDEX birth ON record(site, gateway, birth, offset) WHERE kind = 'birth';
-CREATE TABLE lane(
-    site TEXT NOT NULL, gateway TEXT NOT NULL, epoch TEXT NOT NULL, lane TEXT NOT NULL, upto INTEGER NOT NULL, ranges TEXT NOT NULL,
-    low INTEGER NOT NULL, received INTEGER NOT NULL, duplicate INTEGER NOT NULL, lost INTEGER NOT NULL, heard_ms INTEGER NOT NULL,
-    PRIMARY KEY(site, gateway, epoch, lane)) WITHOUT ROWID;
-CREATE TABLE poison(id INTEGER PRIMARY KEY, received_ms INTEGER NOT NULL, topic TEXT NOT NULL, reason TEXT NOT NULL,
-    detail TEXT NOT NULL, payload BLOB NOT NULL);
-"""
-TRIM_STEP = 5000
-_TRIM = """
-DELETE FROM record WHERE offset IN (
-    SELECT offset FROM record WHERE offset < ? AND (kind = 'data' OR EXISTS (
-        SELECT 1 FROM record AS later WHERE later.kind = 'birth' AND later.site = record.site AND later.gateway = record.gateway
-        AND later.birth = record.birth AND later.offset > record.offset)) LIMIT ?)
-"""
-_COLUMNS = "offset, site, gateway, epoch, lane, seq, received_ms, kind, crc, payload"
+SEGMENT_BYTES = 64 << 20
 
 
 class SqliteLog:
     """The log of one collector. Appends come from one thread; every reading thread has a connection of its own."""
 
-    def __init__(self, path: Path) -> None:
-        """Opens or makes the log. Raises ProblemError (LOG401 newer schema, LOG402 damaged or unreadable)."""
+    def __init__(self, path: Path, segment_bytes: int = SEGMENT_BYTES) -> None:
+        """Opens or makes the log. Raises ProblemError (LOG401 newer schema, LOG402 damaged or unreadable, LOG404 older schema)."""
         self.path = path
+        self.folder = segment_folder(path)
         self._local = threading.local()
         self._all: list[sqlite3.Connection] = []
         self._guard = threading.Lock()
-        self._damaged: set[int] = set()
+        self._damage = Damage(self.folder)
+        self._damaged_births: set[int] = set()
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.touch(mode=0o600)
             self._writer = self._connect()
             self._log_id = self._prepare()
         except (sqlite3.Error, OSError) as error:
+            self.close()
             what = f"The log cannot be opened: {error}."
             raise ProblemError(
                 Problem("LOG402", str(path), what, "restore it with `collector restore`, or move it away.")
             ) from error
+        self._segments = SegmentWriter(self.folder, self._writer, segment_bytes, self._damage)
 
     @property
     def log_id(self) -> str:
@@ -76,28 +63,26 @@ class SqliteLog:
         """The accounting as last committed."""
         rows = self._rows("SELECT site, gateway, epoch, lane, upto, ranges, low, received, duplicate, lost, heard_ms FROM lane")
         return [
-            LaneState(site, gateway, epoch, lane, upto, _ranges(ranges), low, received, duplicate, lost, heard_ms)
+            LaneState(site, gateway, epoch, lane, upto, parse_ranges(ranges), low, received, duplicate, lost, heard_ms)
             for site, gateway, epoch, lane, upto, ranges, low, received, duplicate, lost, heard_ms in rows
         ]
 
     def append(self, records: Sequence[Record], lanes: Sequence[LaneState], poison: Sequence[Poison]) -> int:
         """One commit. Raises StorageFailed; then nothing of it is durable."""
-        rows = [
-            (*r.key, r.received_ms, r.kind, _birth(r), _crc(r.key, r.received_ms, r.kind, r.payload), r.payload) for r in records
-        ]
         states = [
-            (s.site, s.gateway, s.epoch, s.lane, s.upto, _ranges_text(s.ranges), s.low, s.received, s.duplicate, s.lost, s.heard_ms)
+            (s.site, s.gateway, s.epoch, s.lane, s.upto, ranges_text(s.ranges), s.low, s.received, s.duplicate, s.lost, s.heard_ms)
             for s in lanes
         ]
         spoiled = [(p.received_ms, p.topic, p.reason, p.detail, p.payload) for p in poison]
+        grown: Grown | None = None
         try:
+            last = self.last_offset()
+            fresh = self._segments.fresh(records)
+            grown = self._segments.write(fresh, last) if fresh else None
             with self._writer as database:
                 database.execute("BEGIN IMMEDIATE")
-                database.executemany(
-                    "INSERT OR IGNORE INTO record(site, gateway, epoch, lane, seq, received_ms, kind, birth, crc, payload)"
-                    " VALUES(?,?,?,?,?,?,?,?,?,?)",
-                    rows,
-                )
+                if grown is not None:
+                    self._segments.commit(grown)
                 database.executemany("INSERT OR REPLACE INTO lane VALUES(?,?,?,?,?,?,?,?,?,?,?)", states)
                 if spoiled:
                     database.executemany(
@@ -106,61 +91,92 @@ class SqliteLog:
                     database.execute("DELETE FROM poison WHERE id <= (SELECT max(id) FROM poison) - ?", (MAX_POISON,))
                 hazard("log.commit.before")
             hazard("log.commit.after")
-        except sqlite3.Error as error:
-            raise StorageFailed(str(error)) from error
-        return self.last_offset()
+        except BaseException as error:
+            self._segments.leave(grown)
+            if isinstance(error, (sqlite3.Error, OSError)):
+                raise StorageFailed(str(error)) from error
+            raise
+        if grown is None:
+            return last
+        self._segments.settle(grown)
+        return grown.row.last
 
     def read(self, after: int, limit: int) -> list[Record]:
         """Up to `limit` sound records with offset > after, in order."""
-        sound: list[Record] = []
-        position = after
-        while not sound:
-            rows = self._rows(f"SELECT {_COLUMNS} FROM record WHERE offset > ? ORDER BY offset LIMIT ?", (position, limit))
+        low = self._low()
+        query = f"{BIRTHS} WHERE offset > ? AND offset < ? ORDER BY offset LIMIT ?"
+        found = self._births(query, (after, low, limit))
+        position = max(after, low - 1)
+        while len(found) < limit:
+            rows = self._rows(f"{SEGMENTS} WHERE last > ? ORDER BY first LIMIT 1", (position,))
             if not rows:
                 break
-            position = rows[-1][0]
-            sound = self._sound(rows)
-        return sound
+            segment = Segment(*rows[0])
+            found += self._of_segment(segment, position, limit - len(found))
+            position = segment.last
+        return found if self._low() == low else self.read(after, limit)  # trimmed meanwhile: births may have changed places
 
     def births(self) -> list[Record]:
         """Every birth the log holds, oldest first; trimming keeps the newest copy of each."""
-        return self._sound(self._rows(f"SELECT {_COLUMNS} FROM record WHERE kind = 'birth' ORDER BY offset"))
+        return self._births(f"{BIRTHS} ORDER BY offset", ())
 
     def last_offset(self) -> int:
         """The highest offset ever given; 0 for a log that never held anything."""
-        rows = self._rows("SELECT seq FROM sqlite_sequence WHERE name = 'record'")
-        return int(rows[0][0]) if rows else 0
+        return int(self._rows("SELECT last FROM state")[0][0])
 
     def trim(self, below: int) -> int:
-        """Forgets data and older copies of births with offset < below, some thousand at a time. Raises StorageFailed."""
-        gone = 0
+        """Forgets data and older copies of births with offset < below; emptied files go. Raises StorageFailed."""
         try:
-            while True:
-                with self._writer as database:
-                    step = database.execute(_TRIM, (below, TRIM_STEP)).rowcount
-                gone += step
-                if step < TRIM_STEP:
-                    return gone
+            with self._writer as database:
+                database.execute("BEGIN IMMEDIATE")
+                last, low = database.execute("SELECT last, low FROM state").fetchone()
+                gone, names = forget(database, low, min(below, last + 1)) if below > low else (0, [])
+                hazard("log.trim.before")
+            hazard("log.trim.after")
         except sqlite3.Error as error:
             raise StorageFailed(str(error)) from error
+        self._segments.remove(names)
+        return gone
 
     def offset_before(self, received_ms: int) -> int:
-        """The lowest offset received at or after this time; one past the end if there is none."""
-        query = "SELECT offset FROM record WHERE received_ms >= ? AND kind = 'data' ORDER BY offset LIMIT 1"  # stops at the first
-        rows = self._rows(query, (received_ms,))
-        return int(rows[0][0]) if rows else self.last_offset() + 1
+        """The lowest offset of data received at or after this time; one past the end if there is none."""
+        low = self._low()
+        rows = self._rows(f"{SEGMENTS} WHERE last >= ? AND newest_ms >= ? ORDER BY first", (low, received_ms))
+        for segment in (Segment(*row) for row in rows):
+            with suppress(FileNotFoundError):
+                for record in SegmentReader(self.folder, self._damage).frames(segment):
+                    if record.offset >= low and record.received_ms >= received_ms and record.kind == "data":
+                        return record.offset
+        return self.last_offset() + 1
 
     def poison(self, limit: int) -> list[Poison]:
         """The newest quarantined messages first."""
         rows = self._rows("SELECT topic, payload, reason, detail, received_ms, id FROM poison ORDER BY id DESC LIMIT ?", (limit,))
         return [Poison(*row) for row in rows]
 
+    def segments(self) -> list[Segment]:
+        """What is committed of each file, oldest first."""
+        return [Segment(*row) for row in self._rows(f"{SEGMENTS} ORDER BY first")]
+
     def damaged(self) -> int:
-        """Records met so far whose checksum is wrong."""
-        return len(self._damaged)
+        """Records met so far that are damaged."""
+        return self._damage.count + len(self._damaged_births)
+
+    def problem(self) -> Problem | None:
+        """What a person must know of the log's files."""
+        count = self.damaged()
+        if not count:
+            return None
+        where = ", ".join(map(str, self._damage.where()[:3])) or str(self.path)
+        what = f"{count} records of the log are damaged and left out; all others are served."
+        return Problem(
+            "LOG403", where, what, "check the disk: `dmesg`, `smartctl -a`; see `collector account` for what is missing."
+        )
 
     def close(self) -> None:
-        """Closes every connection."""
+        """Closes files and connections."""
+        if hasattr(self, "_segments"):
+            self._segments.forget()
         with self._guard:
             for connection in self._all:
                 connection.close()
@@ -181,55 +197,51 @@ class SqliteLog:
     def _prepare(self) -> str:
         database = self._writer
         version = int(database.execute("PRAGMA user_version").fetchone()[0])
-        if version > SCHEMA:
+        if version not in (0, SCHEMA):
             self.close()
-            what = f"The log was written by a newer version (schema {version}, this one knows {SCHEMA})."
-            raise ProblemError(Problem("LOG401", str(self.path), what, "install the newer version again."))
+            raise ProblemError(_other_schema(self.path, version))
         self.path.chmod(0o600)
-        for pragma in ("journal_mode=WAL", "synchronous=FULL", "journal_size_limit=67108864"):
-            database.execute(f"PRAGMA {pragma}").fetchall()
+        durable(database)
         if version == 0:
-            database.executescript(f"BEGIN; {_TABLES} PRAGMA user_version={SCHEMA}; COMMIT;")
-            database.execute("INSERT INTO meta VALUES('log_id', ?)", (secrets.token_hex(8),))
+            state = f"INSERT INTO state VALUES(1, 0, 1); INSERT INTO meta VALUES('log_id', '{secrets.token_hex(8)}');"
+            database.executescript(f"BEGIN; {TABLES} {SEGMENT_TABLES} {state} PRAGMA user_version={SCHEMA}; COMMIT;")
         return str(database.execute("SELECT value FROM meta WHERE name = 'log_id'").fetchone()[0])
 
-    def _rows(self, query: str, arguments: tuple[int, ...] = ()) -> list[tuple[Any, ...]]:
+    def _low(self) -> int:
+        """Data below this offset is forgotten."""
+        return int(self._rows("SELECT low FROM state")[0][0])
+
+    def _of_segment(self, segment: Segment, after: int, limit: int) -> list[Record]:
+        reader: SegmentReader | None = getattr(self._local, "segments", None)
+        if reader is None:
+            reader = self._local.segments = SegmentReader(self.folder, self._damage)
+        try:
+            return reader.read(segment, after, limit)
+        except FileNotFoundError:
+            if self._rows("SELECT 1 FROM segment WHERE name = ?", (segment.name,)):
+                reader.missing(segment)
+            return []
+
+    def _births(self, query: str, arguments: tuple[int, ...]) -> list[Record]:
+        sound = []
+        for row in self._rows(query, arguments):
+            record = birth_of(row)
+            if record is None:
+                self._damaged_births.add(row[0])
+            else:
+                sound.append(record)
+        return sound
+
+    def _rows(self, query: str, arguments: tuple[int | str, ...] = ()) -> list[tuple[Any, ...]]:
         try:
             return self._reader().execute(query, arguments).fetchall()
         except sqlite3.Error as error:
             raise StorageFailed(str(error)) from error
 
-    def _sound(self, rows: Sequence[tuple[Any, ...]]) -> list[Record]:
-        sound = []
-        for offset, site, gateway, epoch, lane, seq, received_ms, kind, crc, payload in rows:
-            key = BatchKey(site, gateway, epoch, lane, seq)
-            if _crc(key, received_ms, kind, payload) == crc:
-                sound.append(Record(offset, key, received_ms, payload, kind))
-            else:
-                self._damaged.add(offset)
-        return sound
 
-
-def _crc(key: BatchKey, received_ms: int, kind: str, payload: bytes) -> int:
-    """Checksum over everything of a record: one that moved to another key is damaged too."""
-    return zlib.crc32(payload, zlib.crc32("/".join(map(str, (*key, received_ms, kind))).encode()))
-
-
-def _birth(record: Record) -> str | None:
-    """The hash of a birth; None for data."""
-    if record.kind != "birth":
-        return None
-    try:
-        head = encoding.decode_sequenced(record.payload)
-    except encoding.Malformed:
-        return None
-    return head.h if isinstance(head, m.Birth) else None
-
-
-def _ranges_text(ranges: Sequence[tuple[int, int]]) -> str:
-    return " ".join(f"{first}-{last}" for first, last in ranges)
-
-
-def _ranges(text: str) -> tuple[tuple[int, int], ...]:
-    pairs = (part.split("-") for part in text.split())
-    return tuple((int(first), int(last)) for first, last in pairs)
+def _other_schema(path: Path, version: int) -> Problem:
+    if version > SCHEMA:
+        what = f"The log was written by a newer version (schema {version}, this one knows {SCHEMA})."
+        return Problem("LOG401", str(path), what, "install the newer version again.")
+    what = f"The log was written by an older version (schema {version}, this one writes {SCHEMA})."
+    return Problem("LOG404", str(path), what, "start the collector with this version: it takes the log over.")

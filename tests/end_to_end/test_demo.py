@@ -19,6 +19,7 @@ from collector.domain.county import County
 from collector.domain.warning import Warning
 from collector.io.operations import SqliteOperations
 from examples.demo.__main__ import SITES, Demo, check
+from tests.support.log_damage import flip_a_bit
 from tests.support.ports import wait_until
 from tests.support.programs import REPOSITORY, addresses
 
@@ -101,9 +102,7 @@ def test_a_batch_missing_in_log_and_store_is_found(left: Path) -> None:
         ).fetchone()
         store.execute("DELETE FROM batch WHERE epoch = ? AND lane = 'n' AND seq = ?", (epoch, seq))
     store.close()
-    with sqlite3.connect(left / "collector" / "log.sqlite") as log:
-        assert log.execute("DELETE FROM record WHERE epoch = ? AND lane = 'n' AND seq = ?", (epoch, seq)).rowcount == 1
-    log.close()
+    flip_a_bit(left / "collector" / "log.sqlite", epoch, "n", seq)
     assert any("taken" in line and "in the log" in line for line in checked_again(left))
 
 

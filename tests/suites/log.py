@@ -72,3 +72,34 @@ class LogSuite:
         assert (log.last_offset(), list(log.lanes())) == (5, [LANE])
         log.trim(6)
         assert reopen().append([record(0, data(9, [1.0]), 9)], [], []) == 6
+
+    def test_a_key_is_taken_once_from_one_append_and_from_an_earlier_run(self, reopen: Callable[[], Log]) -> None:
+        reopen().append([record(0, data(seq, [1.0]), seq) for seq in (3, 3, 1)], [], [])
+        log = reopen()
+        log.append([record(0, data(seq, [2.0]), seq) for seq in (1, 2, 3, 4)], [], [])
+        log.append([record(0, birth()[0], 1, "u", "birth"), record(0, birth()[0], 1, "u", "birth")], [], [])
+        assert log.append([record(0, data(1, [3.0]), 1)], [], []) == 5
+        assert [(r.offset, r.key.seq) for r in reopen().read(0, 10)] == [(1, 3), (2, 1), (3, 2), (4, 4), (5, 1)]
+
+    def test_births_and_data_are_read_in_one_order_whatever_is_trimmed(self, reopen: Callable[[], Log]) -> None:
+        log = reopen()
+        for number in range(1, 5):
+            epoch = f"{number}-0123456789abcdef"
+            first = birth(epoch=epoch, hold_ms=number)[0]
+            log.append([record(0, first, 1, "u", "birth", epoch)], [], [])
+            log.append([record(0, data(1, [1.0], epoch=epoch), 1, epoch=epoch)], [], [])
+        for below, left in ((1, [1, 2, 3, 4, 5, 6, 7, 8]), (4, [1, 3, 4, 5, 6, 7, 8]), (8, [1, 3, 5, 7, 8]), (99, [1, 3, 5, 7])):
+            log.trim(below)
+            assert [r.offset for r in log.read(0, 10)] == left
+            assert [r.offset for after in (0, *left[:-1]) for r in log.read(after, 1)] == left
+            assert [r.offset for r in log.births()] == [1, 3, 5, 7]
+            log = reopen()
+        assert log.trim(99) == 0
+
+    def test_a_record_that_was_trimmed_is_new_again(self, reopen: Callable[[], Log]) -> None:
+        """The accounting, not the log, says that it came before."""
+        log = reopen()
+        log.append([record(0, data(1, [1.0]), 1)], [], [])
+        log.trim(2)
+        assert log.append([record(0, data(1, [1.0]), 1)], [], []) == 2
+        assert [(r.offset, r.key.seq) for r in log.read(0, 10)] == [(2, 1)]

@@ -2,7 +2,7 @@
 
 One simulated station, its agent, the collector with embedded broker and store. A device falls silent, so that a warning is there.
 Then the collector is killed (-9), the agent goes on with nobody to take its readings, and is killed too. What both leave on disk is
-packed as it lies there: `tests/golden/state/<release>/state.tar.xz`, with what is in it in `expected.json`. Made once, never edited.
+packed as it lies there: `tests/golden/state/<release>/state.tar.xz`, what is in it in `expected.json`. Made once, never edited.
 """
 
 from __future__ import annotations
@@ -47,18 +47,21 @@ def unpack(release: str, folder: Path) -> dict[str, Any]:
 
 
 def _live(folder: Path) -> dict[str, Any]:
-    with Stations(folder, ["shiquan"]) as stations, CollectorProgram(folder, (DEMO / "county.yaml").read_text()) as collector:
-        with AgentProgram("shiquan", stations, collector.broker_port, folder, DELIVERY__WINDOW="1 s") as agent:
-            wait_until(lambda: agent.figure("delivered") > 200, 60, "readings")
-            stations.fault("shiquan", "silent:level", on=True)
-            wait_until(lambda: _count(folder / "state" / "operations.sqlite", "warnings"), 60, "a warning")
-            collector.kill()
-            taken = agent.figure("taken")
-            wait_until(lambda: agent.figure("taken") > taken + 300, 60, "readings that nobody takes")
-            agent.kill()
+    with (
+        Stations(folder, ["shiquan"]) as stations,
+        CollectorProgram(folder, (DEMO / "county.yaml").read_text()) as collector,
+        AgentProgram("shiquan", stations, collector.broker_port, folder, DELIVERY__WINDOW="1 s") as agent,
+    ):
+        wait_until(lambda: agent.figure("delivered") > 200, 60, "readings")
+        stations.fault("shiquan", "silent:level", on=True)
+        wait_until(lambda: _count(folder / "state" / "operations.sqlite", "warnings"), 60, "a warning")
+        collector.kill()
+        taken = agent.figure("taken")
+        wait_until(lambda: agent.figure("taken") > taken + 300, 60, "readings that nobody takes")
+        agent.kill()
     state = folder / "state"
     return {
-        "records": _rows(state / "log.sqlite", "SELECT max(offset), count(*) FROM record")[0],
+        "records": _rows(state / "log.sqlite", "SELECT last, (SELECT sum(records) FROM segment) FROM state")[0],
         "lanes": _rows(state / "log.sqlite", "SELECT epoch, lane, upto, received, duplicate, lost FROM lane ORDER BY epoch, lane"),
         "log_id": _rows(state / "log.sqlite", "SELECT value FROM meta WHERE name = 'log_id'")[0][0],
         "stored": _rows(state / "store.sqlite", "SELECT value FROM meta WHERE name = 'cursor'")[0][0],

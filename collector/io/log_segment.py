@@ -1,0 +1,174 @@
+"""Does I/O: one file of the log: a line that names the format, then frames, one record each, as they came.
+
+    frame   magic 4 | length 4 | checksum 4 | offset 8 | number 4 | body (length bytes)        big-endian
+    body    msgpack [site, gateway, epoch, lane, sequence, received_ms, kind, payload]
+
+`number` counts the frames of the file from 0. The checksum (CRC-32) begins with the file's name, which holds 32 random bits, and
+goes over offset, number and body: a frame that a gateway hides in its payload is none. A flipped bit damages one frame; behind it
+reading goes on at the next one that is sound.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import struct
+import zlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+
+from collector.intake.records import BatchKey, Record
+from collector.seams import StorageFailed
+
+HEADER = b"waterworks log segment 2\n"
+MAGIC = b"\xa5WL2"
+MAX_BODY = 16 << 20
+_HEAD = struct.Struct(">4sIIQI")
+_SUMMED = struct.Struct(">QI")
+_CHUNK = 1 << 20
+_BLOCK = 4096
+_encode = msgspec.msgpack.Encoder().encode
+
+Pread = Callable[[int, int, int], bytes]
+"""`os.pread`: descriptor, count, position."""
+
+
+class Body(msgspec.Struct, frozen=True, array_like=True):
+    """A record without its offset."""
+
+    site: str
+    gateway: str
+    epoch: str
+    lane: str
+    seq: int
+    received_ms: int
+    kind: str
+    payload: bytes
+
+
+_decode = msgspec.msgpack.Decoder(Body).decode
+
+
+class Frame(NamedTuple):
+    """A sound frame. after: where the next one begins."""
+
+    offset: int
+    number: int
+    body: bytes
+    after: int
+
+
+def seed_of(name: str) -> int:
+    """Where the checksums of a file begin."""
+    return zlib.crc32(name.encode())
+
+
+def frame(record: Record, offset: int, number: int, seed: int) -> bytes:
+    """One record for the file with this seed."""
+    body = _encode((*record.key, record.received_ms, record.kind, record.payload))
+    crc = zlib.crc32(body, zlib.crc32(_SUMMED.pack(offset, number), seed))
+    return _HEAD.pack(MAGIC, len(body), crc, offset, number) + body
+
+
+def record_of(found: Frame) -> Record:
+    """The record of a sound frame."""
+    body = _decode(found.body)
+    key = BatchKey(body.site, body.gateway, body.epoch, body.lane, body.seq)  # type: ignore[arg-type]
+    return Record(found.offset, key, body.received_ms, body.payload, body.kind)  # type: ignore[arg-type]
+
+
+def scan(file: int, seed: int, start: int, end: int, pread: Pread = os.pread) -> Iterator[Frame]:
+    """The sound frames between these positions, in order. Raises StorageFailed where nothing at all can be read."""
+    at, begin, buffer = start, start, b""
+    while at + _HEAD.size <= end:
+        if at + _HEAD.size > begin + len(buffer):
+            begin, buffer = at, _read(file, min(_CHUNK, end - at), at, pread)
+            if len(buffer) < _HEAD.size:
+                return
+        place = at - begin
+        magic, length, crc, offset, number = _HEAD.unpack_from(buffer, place)
+        whole = _HEAD.size + length
+        if magic == MAGIC and length <= MAX_BODY and at + whole <= end:
+            if place + whole > len(buffer):
+                begin, place, buffer = at, 0, _read(file, max(whole, min(_CHUNK, end - at)), at, pread)
+            body = buffer[place + _HEAD.size : place + whole]
+            if len(body) == length and zlib.crc32(body, zlib.crc32(_SUMMED.pack(offset, number), seed)) == crc:
+                at += whole
+                yield Frame(offset, number, body, at)
+                continue
+        found = buffer.find(MAGIC, place + 1)
+        at = begin + found if found >= 0 else max(at + 1, begin + len(buffer) - len(MAGIC) + 1)
+
+
+def _read(file: int, count: int, position: int, pread: Pread) -> bytes:
+    """These bytes; what the medium refuses is zeros, unless it refuses everything."""
+    try:
+        return pread(file, count, position)
+    except OSError as error:
+        if error.errno != errno.EIO:
+            raise StorageFailed(str(error)) from error
+        return _by_blocks(file, count, position, pread)
+
+
+def _by_blocks(file: int, count: int, position: int, pread: Pread) -> bytes:
+    blocks, refused, end = [], 0, position + count
+    for block in range(position // _BLOCK * _BLOCK, end, _BLOCK):
+        begin = max(block, position)
+        size = min(block + _BLOCK, end) - begin
+        try:
+            blocks.append(pread(file, size, begin))
+        except OSError as error:
+            refused += 1
+            blocks.append(bytes(size))
+            last = error
+    if refused == len(blocks) > 1:
+        raise StorageFailed(f"the log cannot be read: {last}") from last
+    return b"".join(blocks)
+
+
+class SegmentFile:
+    """The file that is written at present. What was not committed elsewhere is written over, or left behind the end."""
+
+    def __init__(self, path: Path, length: int = 0, sync: Callable[[int], None] = os.fdatasync) -> None:
+        """length: how much of it is committed; 0 makes a new file. Raises OSError; FileNotFoundError for one that is too short."""
+        self.path = path
+        self._sync = sync
+        self.seed = seed_of(path.name)
+        self.length = length
+        flags = os.O_WRONLY | os.O_CLOEXEC | (0 if length else os.O_CREAT | os.O_EXCL)
+        self._file = os.open(path, flags, 0o600)
+        if os.fstat(self._file).st_size < length:
+            self.close()
+            raise FileNotFoundError(errno.ENOENT, "the end of the segment is missing", str(path))
+        if not length:
+            self._all(HEADER, 0)
+            self.length = len(HEADER)
+            sync_folder(path.parent)
+
+    def write(self, frames: bytes) -> None:
+        """Makes frames durable behind the committed end; `length` moves. Raises OSError: then this file takes no more."""
+        self._all(frames, self.length)
+        self._sync(self._file)
+        self.length += len(frames)
+
+    def close(self) -> None:
+        """Frees the descriptor."""
+        os.close(self._file)
+
+    def _all(self, content: bytes, position: int) -> None:
+        view = memoryview(content)
+        while view:
+            written = os.pwrite(self._file, view, position)
+            view, position = view[written:], position + written
+
+
+def sync_folder(folder: Path) -> None:
+    """Makes names in a folder durable. Raises OSError."""
+    opened = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(opened)
+    finally:
+        os.close(opened)
