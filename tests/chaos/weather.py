@@ -190,6 +190,7 @@ def copy_state(state: Path, to: Path) -> None:
         finally:
             source.close()
             target.close()
+    shutil.copytree(state / "log.segments", to / "log.segments")  # behind the log: what it speaks of never changes
 
 
 def put_back(backup: Path, state: Path) -> None:

@@ -173,8 +173,8 @@ INTAKE = (
         "log",
         "the log forgets what the store writer has not written yet",
         "collector/pipeline.py",
-        "min(aged, self.writer.safe + 1, self.judge.safe + 1)",
-        "min(aged, self.writer.position + 1, self.judge.position + 1)",
+        "min(aged, self.writer.safe + 1, self.judge.safe + 1, self.accountant.safe + 1)",
+        "min(aged, self.writer.position + 1, self.judge.position + 1, self.accountant.position + 1)",
         (f"{_PIPELINE_TESTS}::test_batches_before_their_birth_wait_over_a_restart",),
     ),
 )
