@@ -25,18 +25,22 @@ from edge_agent.common.problem import Problem, ProblemError
 from edge_agent.contract.encoding import encode
 from edge_agent.contract.message import TimeAsk
 from edge_agent.contract.topics import Kind
+from edge_agent.delivery.clock import Settings as ClockSettings
 from edge_agent.delivery.courier import Courier
 from edge_agent.delivery.machine import ClockSet, NewBirth, Start
+from edge_agent.io.certificate import certificate_end_ms
+from edge_agent.io.clock_memory import MemoryFile
 from edge_agent.io.delivery_loop import DeliveryLoop
 from edge_agent.io.kernel_clock import ClockState
 from edge_agent.io.logs import logger, say, say_problem
+from edge_agent.io.modem import modem_of
 from edge_agent.io.mqtt import LinkEvent, Publisher, plain_text_problems
 from edge_agent.io.mqtt_session import Identity
 from edge_agent.io.outbox import Opened, OutboxFailed, OutboxFile
 from edge_agent.io.outbox_writer import OutboxWriter
 from edge_agent.io.service import Systemd, boot_id
 from edge_agent.io.status_file import remove_status, write_status
-from edge_agent.io.time_source import TimeSource
+from edge_agent.io.time_source import Rtc, TimeSource
 from edge_agent.link_desk import LinkDesk
 from edge_agent.model.reading import Happening, Reading
 from edge_agent.saver import Saver
@@ -83,6 +87,7 @@ class Machine:
     load: Callable[[], LoadedSite]
     """Reads the site file again; raises ProblemError."""
     trust_clock: bool = False
+    rtc: Rtc | None = None
 
 
 class Agent:
@@ -98,7 +103,8 @@ class Agent:
         self._boot = boot_id()
         self._lock_file: TextIO | None = None
         self._standing = Standing()
-        self._time = TimeSource(machine.clock, machine.kernel, trust_clock=machine.trust_clock)
+        self._time = self._time_source()
+        self._clock_source = ""
         self._file = OutboxFile(folders.state / "outbox.db")
         self._delivery = DeliveryLoop(Courier(loaded.site.delivery), machine.clock, lambda done: OutboxWriter(self._file, done))
         self._saver = Saver(loaded.site.buses, loaded.site.delivery, folders.state, machine.clock)
@@ -115,6 +121,12 @@ class Agent:
                 self._reload()
             self._beat()
         self._end()
+
+    def _time_source(self) -> TimeSource:
+        modem = modem_of(self._site.clock_modem)
+        settings = ClockSettings(self._boot, self._machine.trust_clock, modem is not None, certificate_end_ms(self._site.brokers))
+        memory = MemoryFile(self._folders.state / "clock.json")
+        return TimeSource(self._clock, self._machine.kernel, settings, rtc=self._machine.rtc, modem=modem, memory=memory)
 
     # --- start -------------------------------------------------------------------------------------------------------
 
@@ -209,10 +221,14 @@ class Agent:
     def _tell_time(self) -> None:
         for found in self._time.poll(link_up=self._link.figures.up):
             if isinstance(found, ClockSet):
-                say(self._log, logging.INFO, "clock.set", f"UTC from {found.source}, within {found.bound_ms} ms")
+                if found.source != self._clock_source:
+                    say(self._log, logging.INFO, "clock.set", f"UTC from {found.source}, within {found.bound_ms} ms")
+                self._clock_source = found.source
                 self._delivery.must(found)
             elif isinstance(found, TimeAsk):
                 self._link.publish(Kind.TIME, encode(found))
+            elif found.kind == "clock.set":
+                self._delivery.tell([found])
             else:
                 self._happened([found])
 

@@ -8,9 +8,9 @@ from typing import Any, Protocol
 import msgspec
 
 from edge_agent.contract.message import BirthBody
+from edge_agent.delivery.clock import ClockFigures
 from edge_agent.delivery.machine import Figures
 from edge_agent.io.mqtt import LinkFigures
-from edge_agent.io.time_source import ClockFigures
 from edge_agent.model.points import Site
 from edge_agent.model.reading import Happening
 from edge_agent.saver import SaverFigures

@@ -80,6 +80,7 @@ def run_agent(orders: Orders, load: Callable[[], LoadedSite]) -> None:
     from edge_agent.common.clock import SystemClock
     from edge_agent.io.kernel_clock import KernelClock
     from edge_agent.io.logs import start_logs
+    from edge_agent.io.rtc import KernelRtc
     from edge_agent.io.service import Systemd, runtime_folder, state_folder
 
     start_logs(orders.log_format.value, os.environ)
@@ -91,6 +92,7 @@ def run_agent(orders: Orders, load: Callable[[], LoadedSite]) -> None:
         lambda bus, clock, taken, happened: BusRunner(bus, clock, taken, happened, int.from_bytes(os.urandom(4), "big")),
         load,
         orders.trust_clock,
+        KernelRtc(),
     )
     folders = Folders(state_folder(orders.state_dir, os.environ), runtime_folder(orders.runtime_dir, os.environ))
     agent = Agent(orders.loaded, folders, machine)

@@ -36,7 +36,7 @@ def register(app: typer.Typer) -> None:
     ) -> None:
         """Read the buses and deliver every reading, until stopped. SIGHUP reads the site file again.
 
-        Without --trust-clock readings wait until UTC is known: from NTP, from the collector's answer, or from an RTC.
+        Without --trust-clock readings wait until UTC is known: from NTP, the collector's answer, a modem or an RTC.
         """
         from edge_agent.config.load import load_site
 

@@ -13,6 +13,7 @@ import typer
 from edge_agent.cli.output import AsJson, say, say_json
 from edge_agent.common.problem import Exit, Problem, ProblemError
 
+RTC_BATTERY = "clock.rtc-battery"
 OLD_S = 300
 """An outbox whose oldest batch is older has a trouble."""
 
@@ -66,6 +67,9 @@ def troubles(body: Mapping[str, Any], now_ms: int) -> list[str]:
     if delivery.get("dropped"):
         found.append(f"{delivery['dropped']} readings were dropped because the outbox was full or too old.")
     for event in body.get("standing", []):
+        if event["kind"] == RTC_BATTERY:
+            found.append(f"{event['reason'][:1].upper()}{event['reason'][1:]}. Do: replace the cell (docs/firmware.md, RTC).")
+            continue
         subject = event["subject"] or "the gateway"
         reason = f" ({event['reason']})" if event["reason"] else ""
         found.append(f"{event['kind']}: {subject}{reason}, for {_span(event['since_s'])}.")
@@ -81,7 +85,9 @@ def _text(body: Mapping[str, Any], wrong: list[str]) -> str:
     lines = [
         f"{body['site']}/{body['gateway']}  {body['software']}, epoch {body['epoch']}",
         f"broker   {link['broker']}: {_link(link)}, {link['sessions']} sessions",
-        f"clock    {clock['source'] or 'not known'}" + (f", within {clock['bound_ms']} ms" if clock["source"] else ""),
+        f"clock    {clock['source'] or 'not known'}"
+        + (f", within {clock['bound_ms']} ms" if clock["source"] else "")
+        + (f"; RTC: {clock['rtc']}" if clock.get("rtc") else ""),
         f"outbox   {delivery.get('depth', 0)} batches wait ({delivery.get('on_disk', 0)} on disk)"
         + (f", the oldest for {_span(delivery['oldest_ms'] // 1000)}" if delivery.get("oldest_ms") else ""),
         f"readings {delivery.get('taken', 0)} taken, {delivery.get('delivered', 0)} delivered since the start",

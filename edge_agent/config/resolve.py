@@ -69,6 +69,7 @@ def resolve_site(file: SiteFile, parts: Mapping[str, DeviceParts], folder: Path)
         _delivery(file.delivery),
         text_of(file.name),
         file.mqtt.return_after / 1000,
+        file.clock.modem,
     )
 
 

@@ -89,6 +89,12 @@ class DeliveryFile(FileModel):
     qos: Literal[0, 1] | None = None
 
 
+class ClockFile(FileModel):
+    """Where the time may come from beside NTP, the collector and an RTC. modem: an AT port, or `modemmanager`."""
+
+    modem: Annotated[FoldedText, Field(pattern=r"^(modemmanager|/dev/[A-Za-z0-9._/:+-]{1,190})?$")] = ""
+
+
 class SerialFile(FileModel):
     """A serial line: `port` is a device path, `url` a pyserial URL."""
 
@@ -177,5 +183,6 @@ class SiteFile(FileModel):
     name: Bilingual | None = None
     mqtt: MqttFile
     delivery: DeliveryFile = DeliveryFile()
+    clock: ClockFile = ClockFile()
     equipment: Annotated[list[EquipmentFile], Field(max_length=500)] = Field(default_factory=list)
     buses: Annotated[list[BusFile], Field(min_length=1, max_length=64)]

@@ -64,12 +64,17 @@ class Holding:
     def take_up(self, found: Iterable[Stored], told: Iterable[Anchor]) -> None:
         """What an outbox file held, of earlier epochs."""
         anchors = {a.epoch: Offset(a.offset_ms, a.source, a.bound_ms) for a in told}
+        newest: dict[Lane, Held] = {}
         for stored in found:
             held = held_from(stored)
             if held.t0 is None and held.key.epoch in anchors:
                 self._stamper.stamp(held, anchors[held.key.epoch])
             self.outbox.add(held)
             self._offer(held)
+            if held.t0 is not None:
+                newest[held.key.lane] = held
+        for lane, held in newest.items():
+            self._stamper.follow(lane, _last_utc_ms(held, self._boot, self._started_ms))
 
     def be_born(self, now_ms: int, body: BirthBody) -> None:
         """A birth becomes the newest one; batches from now on refer to it."""
@@ -131,11 +136,16 @@ class Holding:
         waiting += [birth for birth in self.outbox.kept_births.values() if birth.t0 is None]
         earlier: dict[str, Offset] = {}
         if any(held.boot != self._boot for held in waiting):
-            began_ms = self._started_ms + now.offset_ms
-            earlier = offsets_of_earlier_boots(self.outbox.oldest_first(), self._boot, began_ms, now.bound_ms)
+            began_ms, bound_ms = self._started_ms + now.offset_ms, now.aged(clock.mono_ms - self._started_ms).bound_ms
+            earlier = offsets_of_earlier_boots(self.outbox.oldest_first(), self._boot, began_ms, bound_ms)
+        own: dict[str, Offset] = {}
+        for epoch in {held.key.epoch for held in waiting if held.boot not in earlier}:
+            times = [t for held in waiting if held.key.epoch == epoch for t in (held.mono_ms, held.last_ms)]
+            own[epoch] = self._stamper.offset_at(times) or now
         for held in waiting:
-            offset = earlier.get(held.boot, now)
+            offset = earlier[held.boot] if held.boot in earlier else own[held.key.epoch]
             self._stamper.stamp(held, offset)
+            self._stamper.follow(held.key.lane, held.last_ms + offset.offset_ms)
             if held.on_disk is not OnDisk.NO:
                 held.awaits_anchor = True
                 self.durability.anchors.setdefault(held.key.epoch, Anchor(held.key.epoch, *offset))
@@ -234,3 +244,15 @@ class Holding:
     def _forget_births(self) -> None:
         for birth in self.outbox.unneeded_births():
             self.durability.forget(birth)
+
+
+def _last_utc_ms(held: Held, boot: str, started_ms: int) -> int:
+    """By when all of a stored message's readings were taken, in the time of its stamp."""
+    t0 = held.t0 or 0
+    if held.boot == boot:
+        return t0 - held.mono_ms + started_ms
+    if held.kind == "birth" or not held.body:
+        return t0
+    body = decode_body(held.body)
+    ends = [sum(block.t) for block in body.blocks] + [event.t for event in body.events]
+    return t0 + max(ends, default=0)

@@ -19,6 +19,13 @@ from edge_agent.delivery.outbox import Held, age_order
 UNKNOWN = "none"
 SMALL_STEP_MS = 60_000
 """A step back by less leaves the order of a lane's stamps as it was, at the price of the bound; a longer one is believed."""
+DRIFT_PPM = 100
+"""A monotonic clock that nobody disciplines goes wrong by less: crystals of small computers keep 50 ppm over their temperatures."""
+
+
+def drift_ms(span_ms: int) -> int:
+    """How far a monotonic clock may have run away in span_ms, rounded up."""
+    return -(-abs(span_ms) * DRIFT_PPM // 1_000_000)
 
 
 class Offset(NamedTuple):
@@ -28,18 +35,34 @@ class Offset(NamedTuple):
     source: str
     bound_ms: int
 
+    def aged(self, span_ms: int) -> Offset:
+        """The same for a monotonic time that lies span_ms from where the offset was found."""
+        return self._replace(bound_ms=self.bound_ms + drift_ms(span_ms))
+
 
 class Stamper:
     """Knows the clock of this boot and where each lane's stamps have got to."""
 
     def __init__(self) -> None:
         self.offset: Offset | None = None
+        self._set_at_ms = 0
         self._floor_ms: dict[Lane, int] = {}
 
     def set_clock(self, clock: ClockSet) -> Offset:
         """From now on this is the time."""
+        self._set_at_ms = clock.mono_ms
         self.offset = Offset(clock.utc_ms - clock.mono_ms, clock.source, clock.bound_ms)
         return self.offset
+
+    def offset_at(self, mono_ms: Iterable[int]) -> Offset | None:
+        """The offset for these monotonic times of this boot, its bound as wide as the farthest of them needs; None without time."""
+        if self.offset is None:
+            return None
+        return self.offset.aged(max((abs(each - self._set_at_ms) for each in mono_ms), default=0))
+
+    def follow(self, lane: Lane, last_utc_ms: int) -> None:
+        """The lane's stamps have got to this time: what comes next begins behind it."""
+        self._floor_ms[lane] = max(self._floor_ms.get(lane, 0), last_utc_ms + 1)
 
     def stamp(self, held: Held, offset: Offset) -> None:
         """Gives `held` its stamp by `offset`; one that has a stamp keeps it. Held within the years that the contract can carry."""
@@ -49,13 +72,13 @@ class Stamper:
 
     def stamp_new(self, held: Held) -> None:
         """Stamps a batch of now. After a small backward step of the clock it begins behind the lane's last stamp all the same."""
-        if self.offset is None:
+        offset = self.offset_at([held.mono_ms, held.last_ms])
+        if offset is None:
             return
-        true_ms = held.mono_ms + self.offset.offset_ms
+        true_ms = held.mono_ms + offset.offset_ms
         late_ms = self._floor_ms.get(held.key.lane, true_ms) - true_ms
         shift_ms = late_ms if 0 < late_ms <= SMALL_STEP_MS else 0
-        bound_ms = self.offset.bound_ms + shift_ms
-        self.stamp(held, Offset(self.offset.offset_ms + shift_ms, self.offset.source, bound_ms))
+        self.stamp(held, Offset(offset.offset_ms + shift_ms, offset.source, offset.bound_ms + shift_ms))
         self._floor_ms[held.key.lane] = true_ms + shift_ms + held.last_ms - held.mono_ms + 1
 
 

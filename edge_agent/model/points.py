@@ -226,3 +226,5 @@ class Site:
     name: Text | None = None
     return_s: float = 600.0
     """While a later broker serves, the preferred ones are knocked at so often."""
+    clock_modem: str = ""
+    """AT port of a cellular modem that tells the time, `modemmanager`, or empty."""

@@ -252,7 +252,7 @@ BATCH = (
         "stamping-round-trip",
         "stamping",
         "the collector's answer counts as exact, however long it took",
-        "edge_agent/io/time_source.py",
+        "edge_agent/delivery/clock.py",
         '"collector", half_ms + 1)',
         '"collector", 1)',
         ("tests/edge_agent/io/test_time_source.py::test_the_collectors_answer_is_bounded_by_the_round_trip",),

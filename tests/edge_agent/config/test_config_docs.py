@@ -14,6 +14,7 @@ from edge_agent.config.profile_file import HoleFile, LimitsFile, PointFile, Prof
 from edge_agent.config.site_file import (
     BrokerFile,
     BusFile,
+    ClockFile,
     DeliveryFile,
     DeviceFile,
     EquipmentFile,
@@ -35,7 +36,22 @@ PROBLEMS = "".join(
 def keys() -> Iterator[tuple[str, str, str]]:
     for page, models in (
         (PROFILES, (ProfileFile, PointFile, RequestsFile, SerialFactory, LimitsFile, HoleFile)),
-        (SITE, (SiteFile, MqttFile, BrokerFile, TlsFile, DeliveryFile, EquipmentFile, BusFile, SerialFile, TcpFile, DeviceFile)),
+        (
+            SITE,
+            (
+                SiteFile,
+                MqttFile,
+                BrokerFile,
+                TlsFile,
+                DeliveryFile,
+                EquipmentFile,
+                BusFile,
+                ClockFile,
+                SerialFile,
+                TcpFile,
+                DeviceFile,
+            ),
+        ),
     ):
         for model in models:
             for key in model.model_fields:
