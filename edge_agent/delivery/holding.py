@@ -75,6 +75,7 @@ class Holding:
                 newest[held.key.lane] = held
         for lane, held in newest.items():
             self._stamper.follow(lane, _last_utc_ms(held, self._boot, self._started_ms))
+        self._stamp_waiting()
 
     def be_born(self, now_ms: int, body: BirthBody) -> None:
         """A birth becomes the newest one; batches from now on refer to it."""
@@ -131,13 +132,19 @@ class Holding:
 
     def set_clock(self, clock: ClockSet) -> None:
         """UTC is known (anew): what waited for a stamp gets it."""
-        now = self._stamper.set_clock(clock)
+        self._stamper.set_clock(clock)
+        self._stamp_waiting()
+
+    def _stamp_waiting(self) -> None:
+        now = self._stamper.offset_at([self._started_ms])
+        if now is None:
+            return
         waiting = [held for held in self.outbox.oldest_first() if held.t0 is None]
         waiting += [birth for birth in self.outbox.kept_births.values() if birth.t0 is None]
         earlier: dict[str, Offset] = {}
         if any(held.boot != self._boot for held in waiting):
-            began_ms, bound_ms = self._started_ms + now.offset_ms, now.aged(clock.mono_ms - self._started_ms).bound_ms
-            earlier = offsets_of_earlier_boots(self.outbox.oldest_first(), self._boot, began_ms, bound_ms)
+            began_ms = self._started_ms + now.offset_ms
+            earlier = offsets_of_earlier_boots(self.outbox.oldest_first(), self._boot, began_ms, now.bound_ms)
         own: dict[str, Offset] = {}
         for epoch in {held.key.epoch for held in waiting if held.boot not in earlier}:
             times = [t for held in waiting if held.key.epoch == epoch for t in (held.mono_ms, held.last_ms)]

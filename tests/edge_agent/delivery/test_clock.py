@@ -23,9 +23,10 @@ from edge_agent.delivery.clock import (
     Remember,
     Settings,
 )
-from edge_agent.delivery.machine import ClockSet
+from edge_agent.delivery.machine import ClockSet, TakenUp
 from edge_agent.delivery.rtc import EMPTY, LOST, RtcSeen
 from edge_agent.model.reading import Happening
+from tests.support.courier_line import CourierLine
 
 NOW = BUILD_MS + 200 * 86_400_000
 DAY_MS = 86_400_000
@@ -180,3 +181,17 @@ def test_the_last_known_time_is_written_down_once_a_day() -> None:
         now_ms = minute * 60_000
         written += sum(isinstance(a, Remember) for a in machine.step(now_ms, looked(NOW + now_ms, ntp=5)))
     assert written <= 4
+
+
+def test_what_a_repaired_outbox_held_without_a_stamp_is_stamped_at_once() -> None:
+    """The clock was known before the file could be read."""
+    line = CourierLine().start(counter=1, clock=False, connect=False)
+    line.read(1.0)
+    line.tick(20_000)
+    stored = list(line.disk.values())
+    assert stored
+    assert all(one.t0 is None for one in stored)
+    later = CourierLine().start(counter=2, boot="boot-2")
+    later.tell(TakenUp(stored))
+    assert later.courier.figures(later.now_ms).unstamped == 0
+    assert all(held.t0 is not None for held in later.courier.holding.outbox.oldest_first())

@@ -68,7 +68,7 @@ def live(world: ClockWorld, chapters: list[list[Deed]]) -> None:
             case "step", int():
                 world.step_machine(how)
             case "disk", bool():
-                world.disk_good = how
+                world.break_disk(how)
             case "receipt", _:
                 world.receipt()
             case "crash", _:
@@ -77,8 +77,8 @@ def live(world: ClockWorld, chapters: list[list[Deed]]) -> None:
                 world.true_ms += off_ms
                 world.rtc_error_ms = rtc
                 world.boot(mono_ms=1000 + 37 * world.boots)
-    world.disk_good = True
-    world.answer_error_ms = 0
+    world.break_disk(True)
+    world.answer_error_ms, world.trip_ms = 0, (150, 250)
     world.connect(True)
     world.wait(30_000)
     world.receipt()
