@@ -21,7 +21,7 @@ RECORDS = 2000
 """Records of one turn: one commit."""
 WAIT_S = 1.0
 """After a turn, so that batches that come one by one share a commit."""
-COUNT_MS = 10_000
+COUNT_MS = 5_000
 """How often duplicates are counted."""
 PRUNE_MS = 3_600_000
 TELL_MS = 60_000

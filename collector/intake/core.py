@@ -7,9 +7,10 @@ finished commit made durable; what a failed commit held is forgotten, and the ag
 
 from __future__ import annotations
 
+import hashlib
 import heapq
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from collector.domain.identity import GatewayId
 from collector.domain.pulse import GatewayPulse
@@ -30,6 +31,7 @@ from collector.intake.machine import (
     WakeAt,
 )
 from collector.intake.records import BatchKey, LaneState, Poison, Record, Refusals
+from collector.intake.stand_in import stand_in
 from edge_agent.contract import encoding
 from edge_agent.contract import message as m
 from edge_agent.contract.topics import RETAINED, Kind
@@ -40,6 +42,8 @@ MAX_PENDING_BYTES = 64 << 20
 MAX_POISON = 200
 """Quarantined messages of one commit; more are counted and let go."""
 POISON_BYTES = 64 << 10
+MAX_SPOILED = 1000
+"""Quarantined messages that are known when they come again."""
 SHOWN_TOPIC = 100
 MAX_ASKED = 10_000
 ASK_AGAIN_MS = 60_000
@@ -91,6 +95,8 @@ class Intake:
         self._connected = False
         self._refused: Counter[str] = Counter()
         self._last_refused = ("", "")
+        self._spoiled: dict[bytes, None] = {}
+        """Digests of what the quarantine got lately, oldest first."""
         self.let_go = 0
         """Messages not taken because the disk was slow, or a bound of the contract was reached; they come again."""
         self.failed = ""
@@ -179,10 +185,16 @@ class Intake:
         if now_ms < self._pause_until_ms or self._next.is_full:
             self.let_go += 1
             return []
-        head = encoding.decode_sequenced(event.payload)
+        gateway = self._gateway(name)
+        try:
+            head, malformed = encoding.decode_sequenced(event.payload), None
+        except encoding.Malformed as error:
+            replaced = stand_in(event.payload, error) if gateway.known and len(self._next.poison) < MAX_POISON else None
+            if replaced is None:
+                raise
+            head, malformed = replaced, error
         if event.kind is Kind.BIRTH and not isinstance(head, m.Birth):
             return self._quarantine(now_ms, event, "topic", "data on the topic of births")
-        gateway = self._gateway(name)
         gateway.known = gateway.known or isinstance(head, m.Birth) or head.d != m.Body()
         if not event.retained:
             gateway.hear(now_ms)
@@ -205,6 +217,9 @@ class Intake:
         if verdict == "duplicate" and (head.e, head.l) in gateway.lanes:
             gateway.owed.add((head.e, head.l))
             self._schedule(gateway, now_ms + gateway.hold_of(m.URGENT))  # it missed the receipt, and asks by sending again
+        if verdict == "new" and malformed is not None:
+            self._quarantine(now_ms, event, malformed.reason, malformed.detail)
+            event = replace(event, payload=encoding.encode(head))
         if verdict == "new" or self._is_new_birth(name, head):
             self._take(now_ms, event, name, head)
         return self._ask_birth(now_ms, name, head)
@@ -270,7 +285,13 @@ class Intake:
     def _quarantine(self, now_ms: int, event: Arrived, reason: str, detail: str) -> list[Action]:
         self._refused[reason] += 1
         self._last_refused = ("".join(c if c.isprintable() else "?" for c in event.topic[:SHOWN_TOPIC]), reason)
+        digest = hashlib.blake2b(event.topic.encode() + b"\0" + event.payload, digest_size=16).digest()
+        if digest in self._spoiled:  # it came again: one copy tells all, and many would push the others out
+            return []
         if len(self._next.poison) < MAX_POISON:
+            self._spoiled[digest] = None
+            if len(self._spoiled) > MAX_SPOILED:
+                del self._spoiled[next(iter(self._spoiled))]
             self._next.poison.append(Poison(event.topic[:256], event.payload[:POISON_BYTES], reason, detail[:500], now_ms))
         else:
             self.let_go += 1
@@ -322,6 +343,7 @@ class Intake:
         poison = (failed.poison + self._next.poison)[:MAX_POISON]
         self._commit, self._next, self.failed = None, _Gathered(poison=poison), event.reason
         self._pause_until_ms = now_ms + FAILED_PAUSE_MS
+        self._spoiled.clear()
 
     def _owe_newest(self, now_ms: int, gateway: Gateway) -> None:
         gateway.owe_newest()

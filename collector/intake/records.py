@@ -28,7 +28,7 @@ class Record:
     received_ms: int
     """Collector's clock, ms UTC."""
     payload: bytes
-    """Exactly the MQTT payload."""
+    """Exactly the MQTT payload; of a batch whose content could not be read, its head with an event that says so."""
     kind: Literal["data", "birth"] = "data"
 
 

@@ -9,13 +9,12 @@ from itertools import accumulate
 import msgspec
 
 from collector.domain.days import Days
+from collector.intake.stand_in import UNREADABLE_EVENT
 from edge_agent.contract import encoding
 from edge_agent.contract import message as m
 
 LATE_MS = 3_600_000
 """A reading is late when it was received so long after it was taken."""
-UNREADABLE_EVENT = "batch.unreadable"
-"""The collector's own event in place of a content that could not be read (intake/core.py)."""
 
 
 class _Block(msgspec.Struct, frozen=True, array_like=True):

@@ -322,14 +322,106 @@ def test_quarantine_and_queue_are_bounded_while_the_disk_is_slow() -> None:
     bench = Bench()
     bench.slow = True
     bench.tell(arrived(data(EPOCH, "n", 1)))
-    for _ in range(1000):
-        bench.tell(arrived(b"x" * 100_000))
+    for n in range(1000):
+        bench.tell(arrived(b"x" * 100_000 + str(n).encode()))
     for seq in range(2, core.MAX_PENDING + 100):
         bench.tell(arrived(data(EPOCH, "n", seq)))
     bench.tell(Committed(bench.appends[0].token))
     assert len(bench.appends[1].records) == core.MAX_PENDING
     assert len(bench.appends[1].poison) == core.MAX_POISON
     assert max(len(p.payload) for p in bench.appends[1].poison) == core.POISON_BYTES
+
+
+COLUMNS = (b'"d":{}', b'"d":{"blocks":[[[0],[[0,[1,2]]]]]}')
+
+
+def unreadable(*changes: tuple[bytes, bytes]) -> bytes:
+    """Batch 2, by default with a sound head and a column of two values at one instant."""
+    raw = encoding.unpack(data(EPOCH, "n", 2))
+    for old, new in changes or (COLUMNS,):
+        assert old in raw
+        raw = raw.replace(old, new)
+    return encoding.pack(raw)
+
+
+TOO_LARGE = unreadable((b'"d":{}', b'"d":{"events":[' + b" " * (1 << 20) + b"]}"))
+TOO_LARGE_JSON = encoding.unpack(data(EPOCH, "n", 2)).replace(b'"d":{}', b'"d":{"events":[' + b" " * (1 << 20) + b"]}")
+
+
+@pytest.mark.parametrize(
+    ("payload", "reason"),
+    [
+        (unreadable(), "shape"),
+        (unreadable((b'"d":{}', b'"d":7')), "shape"),
+        (unreadable((b'"d":{}', b'"d":{"blocks":[[[0],[[0,[9223372036854775808]]]]]}')), "range"),
+        (TOO_LARGE, "too-large"),
+        (TOO_LARGE_JSON, "too-large"),
+    ],
+    ids=["columns", "no body", "64 bits", "too large packed", "too large"],
+)
+def test_a_batch_whose_content_cannot_be_read_is_quarantined_and_receipted_once(payload: bytes, reason: str) -> None:
+    bench = Bench()
+    name = birth(EPOCH, 1)[1]
+    bench.tell(arrived(birth(EPOCH, 1)[0]))
+    bench.tell(arrived(data(EPOCH, "n", 1)))
+    for _ in range(5):
+        bench.tell(arrived(payload))
+        bench.run_to(bench.now + HOLD_MS)
+    assert bench.poison() == [reason]
+    assert bench.appends[-1].poison[0].payload == payload[: core.POISON_BYTES]
+    lanes = {lane.l: lane.upto for _, receipt in bench.receipts() for lane in receipt.lanes}
+    assert lanes["n"] == 2
+    (stand_in,) = [r for r in bench.records() if r.key.seq == 2]
+    head = encoding.decode_sequenced(stand_in.payload)
+    assert isinstance(head, m.Data)
+    assert [(event.kind, event.reason, event.about) for event in head.d.events] == [
+        ("batch.unreadable", reason, {"bytes": len(payload)})
+    ]
+    assert name != head.b == "00"
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        unreadable()[:-1],
+        unreadable(COLUMNS, (b'"v":1', b'"v":2')),
+        unreadable((b'"l":"n"', b'"l":"x"')),
+        unreadable(COLUMNS, (b'"low":1', b'"low":7')),
+        unreadable(COLUMNS, (EPOCH.encode(), b"1-nonsense")),
+        encoding.pack(encoding.unpack(birth(EPOCH, 2)[0]).replace(b'"software":"1"', b'"software":"2"')),
+    ],
+    ids=["truncated", "version", "lane", "low", "epoch", "birth"],
+)
+def test_what_cannot_be_trusted_or_may_be_read_later_gets_no_receipt(payload: bytes) -> None:
+    bench = Bench()
+    bench.tell(arrived(birth(EPOCH, 1)[0]))
+    bench.tell(arrived(payload))
+    bench.run_to(bench.now + HOLD_MS)
+    assert len(bench.poison()) == 1
+    assert [r.key.seq for r in bench.records()] == [1]
+    assert {lane.l for _, receipt in bench.receipts() for lane in receipt.lanes} == {"u"}
+
+
+def test_what_cannot_be_read_makes_no_gateway() -> None:
+    bench = Bench()
+    bench.tell(arrived(unreadable()))
+    assert (bench.intake.pulses(), bench.records(), bench.poison()) == ([], [], ["shape"])
+
+
+def test_a_storm_of_one_batch_again_costs_no_commit_and_few_receipts() -> None:
+    bench = Bench()
+    bench.tell(arrived(birth(EPOCH, 1)[0]))
+    bench.tell(arrived(data(EPOCH, "n", 1)))
+    commits, receipts = len(bench.appends), len(bench.receipts())
+    for n in range(1000):
+        bench.run_to(T0 + 10 * n)
+        bench.tell(arrived(data(EPOCH, "n", 1)))
+        bench.tell(arrived(b"no message"))
+    assert len(bench.appends) == commits + 1, "the one quarantined message alone"
+    assert len(bench.receipts()) - receipts <= 12
+    bench.tell(arrived(data(EPOCH, "n", 2)))
+    assert next(lane for lane in bench.appends[-1].lanes if lane.lane == "n").duplicate == 1000
+    assert bench.intake.refusals().counts == {"not-decodable": 1000}
 
 
 def test_a_clock_set_back_holds_no_receipt() -> None:

@@ -1,0 +1,31 @@
+"""Does I/O: reads the quarantine of a log from outside, also while the collector writes it."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+from urllib.parse import quote
+
+from collector.intake.records import Poison
+from edge_agent.common.problem import Problem, ProblemError
+
+LOG_FILE = "log.sqlite"
+
+
+def read_quarantine(state: Path, limit: int) -> list[Poison]:
+    """The newest quarantined messages first. Raises ProblemError (TRY402 no log yet, LOG402 not readable)."""
+    path = state / LOG_FILE
+    if not path.exists():
+        raise ProblemError(Problem("TRY402", str(path), "There is no log yet.", "start the collector: `collector run`."))
+    try:
+        database = sqlite3.connect(f"file:{quote(str(path))}?mode=rw", uri=True, timeout=10.0, isolation_level=None)
+        try:
+            rows = database.execute(
+                "SELECT topic, payload, reason, detail, received_ms, id FROM poison ORDER BY id DESC LIMIT ?", (limit,)
+            ).fetchall()
+        finally:
+            database.close()
+    except sqlite3.Error as error:
+        what = f"The quarantine cannot be read: {error}."
+        raise ProblemError(Problem("LOG402", str(path), what, "check rights and disk.")) from error
+    return [Poison(*row) for row in rows]
