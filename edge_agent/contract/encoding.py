@@ -118,8 +118,12 @@ def decode_body(raw: bytes) -> m.Body:
     return _decode(_body, raw)
 
 
+@lru_cache(maxsize=8)
 def decode_birth_body(raw: bytes) -> m.BirthBody:
-    """The body that `encode_birth_body` made: its names are ids, each index and each point stands once. Raises Malformed."""
+    """The body that `encode_birth_body` made: its names are ids, each index and each point stands once. Raises Malformed.
+
+    The last answers are kept: a birth is checked when it comes and read right behind that, and comes again with each connection.
+    """
     body = _decode(_birth_body, raw)
     if len(body.series) > MAX_SERIES:
         raise Malformed("too-large", f"{len(body.series)} series")

@@ -215,9 +215,11 @@ class Courier:
 
     def _write_due(self) -> None:
         durability = self.holding.durability
+        if durability.writing is not None:
+            return
         due_ms = durability.due_ms(self._open())
         is_due = due_ms is not None and due_ms <= self._now_ms
-        if durability.writing is not None or not (is_due or self._final_write):
+        if not (is_due or self._final_write):
             return
         for batch in self._open():
             if batch.has_gaps or durability.due_of(batch) <= self._now_ms:
@@ -265,16 +267,17 @@ class Courier:
         self.holding.window.sent(key, self._now_ms)
         if key.epoch == self.holding.epoch:
             self._sent_seq[key.lane] = max(self._sent_seq[key.lane], key.seq)
-        self._actions.append(ev.Publish(key, payload(held.stored(), outbox.low(key)), held is outbox.newest_birth))
+        self._actions.append(ev.Publish(key, payload(held, outbox.low(key)), held is outbox.newest_birth))
 
     def _ask_to_wake(self) -> None:
-        times = [batch.due_ms for batch in self._open()]
-        times.append(self.holding.durability.due_ms(self._open()))
+        open_batches = self._open()
+        times = [batch.due_ms for batch in open_batches]
+        times.append(self.holding.durability.due_ms(open_batches))
         if self._connected:
             times.append(self.holding.window.next_due_ms())
         if self.holding.outbox.depth:
             times.append(self.holding.age_check_ms)
-        wake_ms = min((time for time in times if time is not None), default=None)
+        wake_ms = min([time for time in times if time is not None], default=None)
         if wake_ms is not None and wake_ms != self._wake_ms:
             self._wake_ms = wake_ms
             self._actions.append(ev.WakeAt(max(wake_ms, self._now_ms)))

@@ -119,4 +119,4 @@ class SendWindow:
 
     def next_due_ms(self) -> int | None:
         """When the next message is to be sent again."""
-        return min((flight.due_ms for flight in self.flying.values()), default=None)
+        return min([flight.due_ms for flight in self.flying.values()], default=None)

@@ -6,21 +6,24 @@ import msgspec
 
 from edge_agent.contract.encoding import encode
 from edge_agent.contract.message import VERSION, Birth, Clock, DataFrame
-from edge_agent.delivery.machine import Stored
+from edge_agent.delivery.outbox import Held
 from edge_agent.delivery.stamping import UNKNOWN
 
 SURE_MS = 1000
 """A stamp that is right within this needs no words: header c is left out."""
 
 
-def payload(stored: Stored, low: int) -> bytes:
-    """The MQTT payload of a stamped message. low: lowest sequence still held in its lane. Raises ValueError without a stamp."""
-    if stored.t0 is None:
-        raise ValueError(f"{stored.key} has no stamp")
-    epoch, lane, seq = stored.key
-    is_unsure = stored.clock_source == UNKNOWN or stored.clock_bound_ms > SURE_MS
-    clock = Clock(stored.clock_source, stored.clock_bound_ms) if is_unsure else None
-    body = msgspec.Raw(stored.body)
-    if stored.kind == "birth":
-        return encode(Birth(VERSION, epoch, lane, seq, low, stored.birth, stored.boot, stored.t0, body, clock))
-    return encode(DataFrame(VERSION, epoch, lane, seq, low, stored.birth, stored.t0, body, clock))
+def payload(held: Held, low: int) -> bytes:
+    """The MQTT payload of a stamped message whose body is in memory. low: lowest sequence still held in its lane.
+
+    Raises ValueError without a stamp.
+    """
+    if held.t0 is None:
+        raise ValueError(f"{held.key} has no stamp")
+    epoch, lane, seq = held.key
+    is_unsure = held.clock_source == UNKNOWN or held.clock_bound_ms > SURE_MS
+    clock = Clock(held.clock_source, held.clock_bound_ms) if is_unsure else None
+    body = msgspec.Raw(held.body or b"")
+    if held.kind == "birth":
+        return encode(Birth(VERSION, epoch, lane, seq, low, held.birth, held.boot, held.t0, body, clock))
+    return encode(DataFrame(VERSION, epoch, lane, seq, low, held.birth, held.t0, body, clock))

@@ -126,12 +126,14 @@ class OutboxFile:
         try:
             row = database.execute("SELECT value FROM meta WHERE name = 'starts'").fetchone()
             epoch = f"{int(row[0]) + 1 if row else 1}-{random_hex}"
+            hazard("start.commit.before")
             with database:
                 database.execute("BEGIN IMMEDIATE")
                 database.execute("INSERT OR REPLACE INTO meta VALUES('starts', ?)", (epoch.partition("-")[0],))
                 held = {key.epoch for key in self._part_of}
                 unneeded = [row for row in database.execute("SELECT epoch FROM anchor").fetchall() if row[0] not in held]
                 database.executemany("DELETE FROM anchor WHERE epoch = ?", unneeded)
+            hazard("start.commit.after")
         except sqlite3.Error as error:
             raise OutboxFailed(str(error)) from error
         return epoch

@@ -14,6 +14,7 @@ from tests.sim.plan import Plan
 from tests.sim.world import World
 
 RECONNECT_MS = (200, 8000)
+LONGEST_MS = 30_000
 NOTICE_MS = (5_000, 90_000)
 """How long a half-open connection goes unnoticed (keepalive)."""
 
@@ -33,7 +34,7 @@ class Connection:
         self._broker, self._world, self._plan = broker, broker.world, broker.plan
         self._client = client
         self.gateway = gateway
-        self.session = 0
+        self.session = self._tries = 0
         self.is_up = False
         self._is_deaf = False
         self._in_order_ms = {"up": 0, "down": 0}
@@ -41,14 +42,17 @@ class Connection:
     def open(self) -> None:
         """Connects after a while, and again after every loss."""
         self.session += 1
-        self._world.after(self._world.between(*RECONNECT_MS), lambda session=self.session: self._opened(session))
+        delay_ms = min(self._world.between(*RECONNECT_MS) << min(self._tries, 10), LONGEST_MS)
+        self._world.after(delay_ms, lambda session=self.session: self._opened(session))
 
     def _opened(self, session: int) -> None:
         if session != self.session or self.is_up:
             return
         if not self._broker.is_up:
+            self._tries += 1
             self.open()
             return
+        self._tries = 0
         self.is_up, self._is_deaf = True, False
         self._in_order_ms = {"up": 0, "down": 0}
         self._broker.subscribed(self)
@@ -74,8 +78,9 @@ class Connection:
         """To the broker; nothing happens without a connection."""
         if not self.is_up:
             return
+        session = self.session
         for delay_ms in self._delays("up"):
-            self._world.after(delay_ms, lambda session=self.session: self._arrives(session, gateway, kind, payload))
+            self._world.after(delay_ms, lambda: self._arrives(session, gateway, kind, payload))
         if self._world.likely(self._plan.late_double):
             late_ms = self._world.between(1000, 600_000)
             self._world.after(late_ms, lambda: self._broker.route(gateway, kind, payload))
@@ -86,14 +91,16 @@ class Connection:
 
     def deliver(self, gateway: str, kind: Kind, payload: bytes, retained: bool = False) -> None:
         """From the broker to the client."""
+        session = self.session
         for delay_ms in self._delays("down"):
-            self._world.after(delay_ms, lambda session=self.session: self._reaches(session, gateway, kind, payload, retained))
+            self._world.after(delay_ms, lambda: self._reaches(session, gateway, kind, payload, retained))
 
     def _reaches(self, session: int, gateway: str, kind: Kind, payload: bytes, retained: bool) -> None:
         if session == self.session and not self._is_deaf:
             self._client.message_came(gateway, kind, payload, retained)
 
     def _delays(self, way: str) -> list[int]:
+        """When it comes, and when once more."""
         now_ms = self._world.now_ms
         delay_ms = self._world.between(*self._plan.delay_ms)
         if not self._world.likely(self._plan.reorder):
@@ -144,7 +151,7 @@ class Broker:
         for connection in self.connections:
             if connection.is_up:
                 connection.drop()
-        self.world.after(self.world.between(500, 60_000), self._back)
+        self.world.after(self.world.between(500, self.plan.broker_away_ms), self._back)
 
     def _back(self) -> None:
         self.is_up = True

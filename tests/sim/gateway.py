@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 
-from edge_agent.common.hazard import hazard
 from edge_agent.contract import encoding
 from edge_agent.contract import message as m
 from edge_agent.contract.topics import Kind
@@ -13,80 +11,27 @@ from edge_agent.delivery import machine as ev
 from edge_agent.delivery.courier import Courier, Memory
 from edge_agent.model.reading import Happening, Reading
 from tests.sim.broker import Broker
-from tests.sim.oracles import Oracles
+from tests.sim.card import Card
+from tests.sim.oracles import FRACTION, Oracles, decode_receipt
 from tests.sim.plan import Plan
 from tests.sim.world import Struck, World
 
 BOOT_MONO_MS = 10_000
 """What a boot's monotonic clock shows when it begins."""
 SLACK_MS = 1000
+SYNC_MS = 3_000_000
+SWING_MS = 1_200_000
+"""A tank fills and empties in this time."""
 TIGHT_BYTES = 1 << 20
 """Below such a bound the outbox overflows in these runs."""
-
-
-class Card:
-    """The outbox file: a write is durable whole or not at all, and nobody knows which when it failed or the power went."""
-
-    def __init__(self, world: World, plan: Plan) -> None:
-        self._world, self._plan = world, plan
-        self.stored: dict[ev.Key, ev.Stored] = {}
-        self.anchors: dict[str, ev.Anchor] = {}
-        self.starts = 0
-        self.is_refusing = False
-        self.failing_since_ms: int | None = None
-        """When the first write failed of those after the last good one."""
-        self.writing: ev.Write | None = None
-        self._free_ms = 0
-
-    def busy_ms(self) -> int:
-        """How long an order given now takes; orders are carried out one after the other."""
-        self._free_ms = max(self._free_ms, self._world.now_ms) + self._world.between(*self._plan.disk_ms)
-        return self._free_ms - self._world.now_ms
-
-    def commit(self, write: ev.Write) -> bool:
-        """Carries out a write. False where the medium refuses; then it may be there all the same. May strike."""
-        if self.is_refusing:
-            self.failing_since_ms = self.failing_since_ms or self._world.now_ms
-            if self._world.likely(0.3):
-                self._apply(write)
-            self.writing = None
-            return False
-        hazard("outbox.commit.before")
-        self._apply(write)
-        self.writing = None
-        hazard("outbox.commit.after")
-        self.failing_since_ms = None
-        return True
-
-    def crash(self) -> None:
-        """What is under way is there or not."""
-        if self.writing is not None and self._world.chance.random() < 0.5:
-            self._apply(self.writing)
-        self.writing = None
-        self._free_ms = 0
-
-    def _apply(self, write: ev.Write) -> None:
-        for key in write.forget:
-            self.stored.pop(key, None)
-        for stored in write.add:
-            self.stored[stored.key] = stored
-        for anchor in write.anchors:
-            self.anchors[anchor.epoch] = anchor
-
-    def load(self, with_bodies: bool) -> list[ev.Stored]:
-        """As the file gives it at a start: oldest first, bodies of births always, others by size."""
-        order = sorted(self.stored.values(), key=lambda s: (encoding.parse_epoch(s.key.epoch)[0], s.key.lane, s.key.seq))
-        if with_bodies:
-            return order
-        return [s if s.kind == "birth" else replace(s, body=b"", size=len(s.body)) for s in order]
 
 
 class SimGateway:
     """One gateway. Everything it says or takes is told to the oracles."""
 
-    def __init__(self, name: str, world: World, plan: Plan, broker: Broker, oracles: Oracles) -> None:
+    def __init__(self, name: str, world: World, plan: Plan, broker: Broker, oracles: Oracles, card: Card) -> None:
         self.name, self._world, self._plan, self._oracles = name, world, plan, oracles
-        self.card = Card(world, plan)
+        self.card = card
         self.connection = broker.connection(self, name)
         self.courier: Courier | None = None
         self.generation = 0
@@ -94,8 +39,9 @@ class SimGateway:
         self._epoch = ""
         self._boot, self._boot_at_ms = "", 0
         self._clock_known = False
-        self._error_ms = self._bound_ms = 0
+        self._error_ms = self._bound_ms = self._sync = 0
         self._software = 1
+        self._has_urgent = plan.event_chance > 0 or not plan.has_engine
         self.is_taking = True
         self._is_stopping = False
 
@@ -117,14 +63,20 @@ class SimGateway:
     def start(self) -> None:
         """The agent starts: an epoch that is durable first, then whatever the card holds."""
         self.generation += 1
-        self.card.starts += 1
         self._is_stopping = False
-        self._epoch = f"{self.card.starts}-{self._world.chance.getrandbits(64):016x}"
+        stored, anchors = self.card.open(with_bodies=self._plan.cached_bytes > 0)
+        try:
+            with self._world.aimed(self._plan.aimed):
+                self._epoch = self.card.new_epoch(f"{self._world.chance.getrandbits(64):016x}")
+        except Struck:
+            self.card.crash()
+            generation = self.generation
+            self._world.after(self._world.between(500, 20_000), lambda: self.start() if generation == self.generation else None)
+            return
         memory = Memory(self._plan.unsafe_bytes, self._plan.cached_bytes)
         self.courier = self._oracles.courier_class(self._plan.settings, memory)
-        stored = self.card.load(with_bodies=self._plan.cached_bytes > 0)
         self._oracles.started(self.name, self._epoch)
-        self.feed(ev.Start(self._epoch, self._boot, self._birth(), stored, anchors=tuple(self.card.anchors.values())))
+        self.feed(ev.Start(self._epoch, self._boot, self._birth(), stored, anchors=anchors))
         if self._clock_known:
             self._say_time()
         self.connection.open()
@@ -184,16 +136,22 @@ class SimGateway:
     # --- clock ---
 
     def mono_ms(self) -> int:
-        """This boot's monotonic time."""
-        return self._world.now_ms - self._boot_at_ms + BOOT_MONO_MS
+        """This boot's monotonic time, which drifts."""
+        run_ms = self._world.now_ms - self._boot_at_ms
+        return run_ms + run_ms * self._plan.drift_ppm // 1_000_000 + BOOT_MONO_MS
 
     def learn_time(self) -> None:
         """A source of time is there, or the clock is stepped to another error within another bound."""
         self._bound_ms = self._world.chance.choice((5, 100, 5000))
-        self._error_ms = self._world.between(-self._bound_ms, self._bound_ms)
+        most_ms = self._bound_ms * 4 // 5
+        self._error_ms = self._world.between(-most_ms, most_ms)
         self._clock_known = True
         if self.courier is not None:
             self._say_time()
+        if self._plan.drift_ppm:  # a source that goes on corrects the drift
+            self._sync += 1
+            sync, boot = self._sync, self._boot
+            self._world.after(SYNC_MS, lambda: self.learn_time() if (sync, boot) == (self._sync, self._boot) else None)
 
     def _say_time(self) -> None:
         self.feed(ev.ClockSet(self.mono_ms(), self._world.now_ms + self._error_ms, "ntp", self._bound_ms))
@@ -203,6 +161,8 @@ class SimGateway:
     def _birth(self) -> m.BirthBody:
         lanes: tuple[m.Lane, ...] = ("n", "n", "u")
         series = [m.Series(i, "device", f"point-{i}", lane=lane) for i, lane in enumerate(lanes)]
+        if self._plan.has_engine:
+            series.append(m.Series(3, "device", "level", unit="m", role="tank.level", period_ms=self._plan.reading_every_ms))
         return m.BirthBody(f"sim {self._software}", series, receipt_hold_ms=self._plan.settings.receipt_hold_ms)
 
     def rebirth(self) -> None:
@@ -221,13 +181,18 @@ class SimGateway:
             return
         now_ms, late_ms = self.mono_ms(), self._world.between(0, 300)
         readings = []
-        for series in range(3 if self._world.chance.random() < 0.2 else 2):
+        for series in range(3 if self._has_urgent and self._world.chance.random() < 0.2 else 2):
             number = self._oracles.taken(self.name, self._epoch, self._world.now_ms - late_ms)
             readings.append(Reading(series, now_ms - late_ms, number))
+        if self._plan.has_engine:
+            number = self._oracles.taken(self.name, self._epoch, self._world.now_ms - late_ms)
+            is_low = self._world.now_ms // SWING_MS % 2
+            readings.append(Reading(3, now_ms - late_ms, (0.0 if is_low else 5.0) + number / FRACTION))
         self.feed(ev.Taken(readings))
         if self.courier is not None and self._world.chance.random() < self._plan.event_chance:
             number = self._oracles.taken(self.name, self._epoch, self._world.now_ms, is_event=True)
-            self.feed(ev.Happened([Happening("sim.event", now_ms, about=(("n", number),))]))
+            is_on = self._world.now_ms // SWING_MS % 3 == 0
+            self.feed(ev.Happened([Happening("sim.event", now_ms, on=is_on, subject="device", about=(("n", number),))]))
         if generation == self.generation:
             self._take_later()
 
@@ -238,7 +203,9 @@ class SimGateway:
         courier = self.courier
         if courier is None:
             return
-        for action in courier.step(self.mono_ms(), event):
+        actions = courier.step(self.mono_ms(), event)
+        self._oracles.bounded(self.name, courier, self._plan)
+        for action in actions:
             if courier is not self.courier:
                 return
             self._carry_out(action)
@@ -270,20 +237,26 @@ class SimGateway:
     def _write(self, write: ev.Write) -> None:
         try:
             with self._world.aimed(self._plan.aimed):
-                is_durable = self.card.commit(write)
+                refused = self.card.commit(write)
         except Struck:
             self.crash(is_power_cut=self._world.chance.random() < 0.5)
             return
-        if is_durable:
+        if not refused:
             self._oracles.written(self.name, write)
-        self.feed(ev.Written(write.token) if is_durable else ev.WriteFailed(write.token, "no space left on device"))
+        self.feed(ev.WriteFailed(write.token, refused) if refused else ev.Written(write.token))
 
     def _fetch(self, fetch: ev.Fetch) -> None:
         if self.card.is_refusing:
             self._later(5000, lambda: self._fetch(fetch))
             return
-        there = [self.card.stored[key] for key in fetch.keys if key in self.card.stored]
-        self.feed(ev.Fetched(there, [key for key in fetch.keys if key not in self.card.stored]))
+        self.feed(ev.Fetched(*self.card.fetch(fetch.keys)))
+
+    def rot(self) -> None:
+        """A bit flips on the card."""
+        rotten = self.card.rot()
+        if rotten is not None:
+            self._world.note(f"{self.name}: {rotten.key} is damaged on the card")
+            self._oracles.rotted(self.name, rotten)
 
     # --- the link ---
 
@@ -298,7 +271,10 @@ class SimGateway:
     def message_came(self, gateway: str, kind: Kind, payload: bytes, retained: bool) -> None:
         """A receipt or a command."""
         if kind is Kind.RECEIPT:
-            receipt = encoding.decode_receipt(payload)
+            try:
+                receipt = decode_receipt(payload)
+            except encoding.Malformed:
+                return  # as the agent's loop does
             self._oracles.receipt_reached(self.name, receipt)
             self.feed(ev.ReceiptCame(receipt))
         elif kind is Kind.CMD and encoding.decode_command(payload).name == "birth":

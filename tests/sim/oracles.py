@@ -1,15 +1,17 @@
 """Pure. What must hold at each step and at rest. The oracles keep their own books and look into neither machine.
 
 At each step: no receipt beyond the durable log; no (epoch, lane, sequence) with two contents or two stamps, no readings under two
-sequences. At rest: every reading is in the log exactly once, under its gateway and epoch, with its true time within the stated
-bound; what is missing is explained by a crash inside the durability window, a gap record, or a backup that was restored; `low`
-never rose over anything held without a receipt that no gap record tells of; and every batch in the log has its birth there.
+sequences; memory within its bounds. At rest: every reading is in the log exactly once, under its gateway and epoch, with its true
+time within the stated bound; what is missing is explained by a crash inside the durability window, a gap record, a damaged card, or
+a backup that was restored; `low` never rose over anything held without a receipt that no gap record tells of; and every batch in
+the log has its birth there. What stands behind the log is asked by rest.py.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -20,13 +22,22 @@ from edge_agent.contract import encoding
 from edge_agent.contract import message as m
 from edge_agent.delivery import machine as ev
 from edge_agent.delivery.courier import Courier
+from tests.sim.plan import Plan
 from tests.sim.world import World
 
 if TYPE_CHECKING:
-    from tests.sim.county import SimLog
+    from tests.sim.logs import SimLog
 
+FRACTION = 10_000_000
+"""Parts of a level's unit that hold the number of its reading."""
+FORGED = 10_000_000
+"""No run sends so much: a receipt beyond it is a lie."""
+ONE_BATCH = 300_000
+"""What a bound may be passed by: the batch that passes it, births, gap records."""
 LaneName = tuple[str, str, m.Lane]
 """Gateway, epoch, lane."""
+decode_receipt = lru_cache(maxsize=512)(encoding.decode_receipt)
+"""Whoever says a receipt and whoever hears it look at the same one."""
 _frame = msgspec.json.Decoder(m.DataFrame | m.Birth)
 
 
@@ -67,9 +78,10 @@ class Oracles:
     courier_class: type[Courier] = Courier
     intake_class: type[Intake] = Intake
 
-    def __init__(self, world: World, log_class: type[SimLog]) -> None:
+    def __init__(self, world: World, drift_ms: int = 0) -> None:
         self._world = world
-        self.log_class = log_class
+        self._drift_ms = drift_ms
+        """What a clock may drift before a source corrects it."""
         self._readings: dict[int, Taken] = {}
         self._open: defaultdict[str, list[Taken]] = defaultdict(list)
         """Per gateway, those of the present run."""
@@ -87,6 +99,10 @@ class Oracles:
         self._readings[number] = taken
         self._open[gateway].append(taken)
         return number
+
+    def count(self) -> int:
+        """Readings and events so far."""
+        return len(self._readings)
 
     def crashed(self, gateway: str, safe_before_ms: int) -> None:
         """A crash takes what is neither on the card nor safe by its window."""
@@ -111,6 +127,18 @@ class Oracles:
         for stored in write.add:
             book = self._seen(gateway, stored.key, stored.t0, stored.body)
             book.unwritten.discard(stored.key.seq)
+
+    def rotted(self, gateway: str, stored: ev.Stored) -> None:
+        """A message on the card is damaged: it may be lost without a word if the agent dies before it asks for it."""
+        self._excused.update(_numbers(stored.body))
+
+    def bounded(self, gateway: str, courier: Courier, plan: Plan) -> None:
+        """However long an outage lasts, memory keeps its bounds."""
+        outbox = courier.holding.outbox
+        if outbox.memory_only_bytes > plan.unsafe_bytes + ONE_BATCH:
+            raise self._world.fail(f"{gateway}: {outbox.memory_only_bytes} bytes only in memory, allowed are {plan.unsafe_bytes}")
+        if outbox.depth_bytes > plan.settings.max_bytes + ONE_BATCH:
+            raise self._world.fail(f"{gateway}: {outbox.depth_bytes} bytes held, allowed are {plan.settings.max_bytes}")
 
     def published(self, gateway: str, publish: ev.Publish) -> None:
         """A message goes out."""
@@ -145,7 +173,7 @@ class Oracles:
         """The agent hears a receipt."""
         for claim in receipt.lanes:
             book = self._lanes.get((gateway, claim.e, claim.l))
-            if book is not None:
+            if book is not None and claim.upto < FORGED and not (claim.ranges and claim.ranges[-1][1] >= FORGED):
                 book.held = {seq for seq in book.held if not _covers(claim, seq)}
 
     # --- the collector's side ---
@@ -158,25 +186,27 @@ class Oracles:
             if record.kind == "birth":
                 self._lost_births.add((key.gateway, _hash(record)))
             else:
-                self._excused.update(number for number, *_ in _contents(record))
+                self._excused.update(number for number, *_ in contents(record))
                 self._lost_gaps += [(key.gateway, gap) for gap in _data(record).d.gaps]
 
     def receipted(self, log: SimLog, gateway: str, receipt: m.Receipt) -> None:
         """The collector says what is durable."""
+        if gateway not in self._open:
+            return  # a stranger: he may have told any `low`
         for claim in receipt.lanes:
             book = self._lanes[gateway, claim.e, claim.l]
             begin = max(book.checked.get(log.log_id, 0) + 1, book.top_low)
             for first, last in ((begin, claim.upto), *claim.ranges):
                 for seq in range(max(first, book.top_low), last + 1):
-                    key = BatchKey("sim", gateway, claim.e, claim.l, seq)
-                    if key not in log.records:
-                        raise self._world.fail(f"collector: receipt for {key}, which is not in the log")
+                    if BatchKey("sim", gateway, claim.e, claim.l, seq) not in log.records:
+                        where = f"{gateway} {claim.e} {claim.l} {seq}"
+                        raise self._world.fail(f"collector: receipt for {where}, which is not in the log")
             book.checked[log.log_id] = max(begin - 1, claim.upto)
 
     # --- at rest ---
 
     def at_rest(self, log: SimLog) -> None:
-        """Everything is where it belongs. Raises SimFailure."""
+        """Everything is in the log that belongs there. Raises SimFailure."""
         seen, gaps = self._read(log)
         for gateway, gap in gaps:
             self._lanes[gateway, gap.e, gap.l].passed.difference_update(range(gap.a, gap.z + 1))
@@ -191,13 +221,13 @@ class Oracles:
         gaps = list(self._lost_gaps)
         births = {(r.key.gateway, _hash(r)) for r in log.records.values() if r.kind == "birth"} | self._lost_births
         for record in log.records.values():
-            if record.kind == "birth":
+            if record.kind == "birth" or record.key.gateway not in self._open:
                 continue
             head = _data(record)
             gaps += [(record.key.gateway, gap) for gap in head.d.gaps]
             if (record.key.gateway, head.b) not in births:
                 raise self._world.fail(f"{record.key}: its birth {head.b} is not in the log")
-            for number, at_ms, bound_ms in _contents(record):
+            for number, at_ms, bound_ms, _ in contents(record):
                 self._check(record.key, number, at_ms, bound_ms)
                 if number in seen:
                     raise self._world.fail(f"{record.key}: reading {number} is in the log twice")
@@ -208,7 +238,7 @@ class Oracles:
         taken = self._readings.get(number)
         if taken is None or (taken.gateway, taken.epoch) != (key.gateway, key.epoch):
             raise self._world.fail(f"{key}: reading {number} was never taken there")
-        if abs(at_ms - taken.true_ms) > bound_ms:
+        if abs(at_ms - taken.true_ms) > bound_ms + self._drift_ms:
             raise self._world.fail(f"{key}: reading {number} is {at_ms - taken.true_ms:+d} ms from the truth, bound {bound_ms} ms")
 
     def _explain(self, missing: list[Taken], gaps: list[tuple[str, m.Gap]]) -> None:
@@ -255,24 +285,32 @@ def _hash(record: Record) -> str:
 
 def _numbers(body: bytes) -> list[int]:
     """The numbers in a body; a birth has none."""
-    return [] if body.startswith(b'{"software"') else [number for number, _ in _numbers_at(encoding.decode_body(body), 0)]
+    return [] if body.startswith(b'{"software"') else [number for number, *_ in _numbers_at(encoding.decode_body(body), 0)]
 
 
-def _numbers_at(body: m.Body, t0: int) -> list[tuple[int, int]]:
-    found: list[tuple[int, int]] = []
+def _numbers_at(body: m.Body, t0: int) -> list[tuple[int, int, bool]]:
+    """Number, stamp, and whether it is an event's."""
+    found: list[tuple[int, int, bool]] = []
     for block in body.blocks:
         times = encoding.times_ms(t0, block)
         for column in block.c:
-            found += [(value, at) for value, at in zip(column.v, times, strict=True) if isinstance(value, int)]
+            found += [(number_of(value), at, False) for value, at in zip(column.v, times, strict=True)]
     for event in body.events:
         number = event.about.get("n")
         if event.kind == "sim.event" and isinstance(number, int):
-            found.append((number, t0 + event.t))
+            found.append((number, t0 + event.t, True))
     return found
 
 
-def _contents(record: Record) -> list[tuple[int, int, int]]:
-    """Number, stamp and bound of every reading and event of a data record."""
+def number_of(value: m.Value) -> int:
+    """The number of the reading with this value: a count, or the fraction of a level."""
+    if isinstance(value, float):
+        return round(value % 1 * FRACTION)
+    return int(value or 0)
+
+
+def contents(record: Record) -> list[tuple[int, int, int, bool]]:
+    """Number, stamp and bound of every reading and event of a data record, and whether it is an event."""
     head = _data(record)
     bound_ms = head.c.bound_ms if head.c is not None else 1000
-    return [(number, at, bound_ms) for number, at in _numbers_at(head.d, head.t0)]
+    return [(number, at, bound_ms, is_event) for number, at, is_event in _numbers_at(head.d, head.t0)]

@@ -1,17 +1,44 @@
-"""Pure. Which faults a seed has, and how strong: each seed switches some of them off, so that rare mixtures come up."""
+"""Pure. Which faults a seed has, and how strong: each seed switches some of them off, so that rare mixtures come up.
+
+Three paces. standard: a batch a minute for eight hours, faults as a bad site has them, with outages of hours. storm: a batch a
+minute for an hour and a half, five times as many faults. dense: a batch every few seconds for half an hour, as many faults.
+"""
 
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any, Literal
 
 from edge_agent.model.points import Delivery
+
+FILES_EVERY = 100
+ENGINE_EVERY = 5
+STEADY: dict[str, Any] = dict.fromkeys(
+    (
+        "agent_crashes",
+        "power_cuts",
+        "clean_restarts",
+        "never_clock",
+        "late_clock",
+        "clock_steps",
+        "reorder",
+        "restores",
+        "rot",
+        "event_chance",
+    ),
+    0,
+)
+"""Off in every other seed with the warning engine: what an old epoch brings late is counted, not judged, and cannot be compared."""
+CALMER = 0.2
+"""Rates of the standard pace against those of the others."""
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
     """The faults of one run. Rates are per simulated hour and node; chances are per message or per durable step."""
 
+    pace: Literal["standard", "storm", "dense"]
     gateways: int
     faults_ms: int
     settings: Delivery
@@ -19,6 +46,8 @@ class Plan:
     event_chance: float
     unsafe_bytes: int
     cached_bytes: int
+    has_engine: bool
+    has_files: bool
     delay_ms: tuple[int, int]
     reorder: float
     double: float
@@ -26,6 +55,7 @@ class Plan:
     link_drops: float
     half_open: float
     broker_deaths: float
+    broker_away_ms: int
     stale_retained: float
     agent_crashes: float
     power_cuts: float
@@ -44,57 +74,109 @@ class Plan:
     never_clock: float
     """Chance that a boot never learns the time."""
     clock_steps: float
+    drift_ppm: int
+    county_steps: float
+    """Steps of the collector's clock."""
     rebirths: float
+    rot: float
+    """Bits that flip on the card and in the log."""
+    lies: float
+    """Forged receipts, impossible sequences, bytes that are no message."""
+    store_outages: float
+    store_failures: float
+    """Chance that a write of the store or of the operations database fails."""
+
+
+CLASSES: dict[str, tuple[str, ...]] = {
+    "network": ("reorder", "double", "late_double"),
+    "link": ("link_drops", "half_open"),
+    "broker": ("broker_deaths", "stale_retained"),
+    "agent": ("agent_crashes", "power_cuts", "clean_restarts"),
+    "collector": ("collector_crashes",),
+    "restore": ("restores",),
+    "disk": ("disk_outages", "log_failures"),
+    "aimed": ("aimed",),
+    "clock": ("late_clock", "never_clock", "clock_steps", "drift_ppm", "county_steps"),
+    "rebirth": ("rebirths",),
+    "rot": ("rot",),
+    "lies": ("lies",),
+    "store": ("store_outages", "store_failures"),
+}
+"""Classes of faults that a shrinking run switches off."""
+
+
+def without(changed: Plan, classes: tuple[str, ...] | list[str]) -> Plan:
+    """The plan without these classes of faults."""
+    off: dict[str, Any] = {name: 0 for one in classes for name in CLASSES[one]}
+    return replace(changed, **off)
 
 
 def plan(seed: int) -> Plan:
     """The plan of a seed."""
     chance = random.Random(seed * 7919 + 1)
+    has_files = seed % FILES_EVERY == FILES_EVERY - 1
+    has_engine = seed % ENGINE_EVERY == 0
+    paces: tuple[Literal["standard", "storm", "dense"], ...] = ("standard", "storm", "dense")
+    pace = "dense" if has_files else chance.choices(paces, (50, 35, 15))[0]
+    scale = CALMER if pace == "standard" else 1.0
 
     def some(*values: float, off: float = 0.4) -> float:
         return 0.0 if chance.random() < off else chance.choice(values)
 
-    is_tight = chance.random() < 0.1
+    def often(*values: float, off: float = 0.4) -> float:
+        return some(*values, off=off) * scale
+
     settings = Delivery(
         batch_ms=chance.choice((2000, 5000, 30_000)),
         batch_readings=chance.choice((3, 20, 1000)),
         window_ms=chance.choice((2000, 10_000, 10_000)),
         in_flight=chance.choice((1, 4, 32)),
         resend_ms=chance.choice((2000, 10_000)),
-        max_bytes=20_000 if is_tight else 256 << 20,
+        max_bytes=20_000 if chance.random() < 0.1 else 256 << 20,
         receipt_hold_ms=chance.choice((0, 1000, 5000)),
-        newest_first=chance.random() < 0.25,
+        newest_first=chance.random() < 0.25 and not has_engine,
     )
-    every_ms = chance.choice((5000, 20_000, 60_000, 60_000))
-    slow_disk = chance.random() < 0.2
-    return Plan(
-        gateways=chance.choice((1, 1, 1, 2, 3)),
-        faults_ms=1_800_000 if every_ms < 60_000 else 5_400_000,
+    made = Plan(
+        pace=pace,
+        gateways=1 if has_engine else chance.choice((1, 1, 1, 2, 3)),
+        faults_ms={"standard": 28_800_000, "storm": 5_400_000, "dense": 600_000 if has_files else 1_800_000}[pace],
         settings=settings,
-        reading_every_ms=every_ms,
+        reading_every_ms=chance.choice((5000, 20_000)) if pace == "dense" else 60_000,
         event_chance=chance.choice((0.0, 0.05, 0.3)),
         unsafe_bytes=chance.choice((16 << 20, 16 << 20, 6000)),
         cached_bytes=chance.choice((2 << 20, 0)),
+        has_engine=has_engine,
+        has_files=has_files,
         delay_ms=chance.choice(((1, 5), (20, 300), (200, 4000))),
         reorder=some(0.1, 0.5, off=0.6),
         double=some(0.02, 0.2),
         late_double=some(0.02, 0.1, off=0.5),
-        link_drops=some(3, 12),
-        half_open=some(1, 4),
-        broker_deaths=some(0.5, 4),
+        link_drops=often(3, 12),
+        half_open=often(1, 4),
+        broker_deaths=often(0.5, 4),
+        broker_away_ms=chance.choice((60_000, 10_800_000)) if pace == "standard" else 60_000,
         stale_retained=chance.choice((0.0, 0.3, 1.0)),
-        agent_crashes=some(1, 6),
-        power_cuts=some(0.5, 4),
-        clean_restarts=some(0.5, 2),
-        collector_crashes=some(1, 8),
-        restores=some(0.3, 1.5, off=0.6),
+        agent_crashes=often(1, 6),
+        power_cuts=often(0.5, 4),
+        clean_restarts=often(0.5, 2),
+        collector_crashes=often(1, 8),
+        restores=0.0 if has_files else often(0.3, 1.5, off=0.6),
         log_failures=some(0.05, 0.4, off=0.6),
         log_ms=(500, 8000) if chance.random() < 0.15 else (2, 60),
-        disk_ms=(200, 3000) if slow_disk else (1, 40),
-        disk_outages=some(0.5, 2, off=0.5),
-        aimed=some(0.01, 0.1, off=0.5),
+        disk_ms=(200, 3000) if chance.random() < 0.2 else (1, 40),
+        disk_outages=often(0.5, 2, off=0.5),
+        aimed=some(0.01, 0.1, off=0.5) * (0.5 if pace == "standard" else 1),
         late_clock=some(0.3, 0.9, off=0.5),
         never_clock=some(0.1, 0.4, off=0.6),
-        clock_steps=some(1, 4),
-        rebirths=some(0.5, 3),
+        clock_steps=often(1, 4),
+        drift_ppm=chance.choice((0, -100, 20, 100)),
+        county_steps=0.0 if has_engine else often(0.5, 2, off=0.5),
+        rebirths=often(0.5, 3),
+        rot=often(0.5, 3, off=0.6),
+        lies=often(2, 8, off=0.5),
+        store_outages=often(0.5, 3, off=0.5),
+        store_failures=some(0.02, 0.2, off=0.5),
     )
+    if has_engine and seed % (2 * ENGINE_EVERY) == 0:
+        return replace(made, settings=replace(settings, in_flight=1), **STEADY)
+    return made
