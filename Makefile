@@ -15,7 +15,7 @@ LINES ?=
 BROKER ?=
 NAME ?=
 
-.PHONY: help demo check test long lint format unit sim chaos servers assets clean docs golden bench
+.PHONY: help demo check test long lint format unit sim chaos soak servers assets clean docs golden bench
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -59,6 +59,9 @@ servers: $(READY)
 
 assets: $(READY)
 	@$(BIN)/python tools/assets.py
+
+soak: $(READY) assets ## the demo for hours: memory, descriptors and threads must not grow: make soak HOURS=8
+	$(BIN)/python -m tests.soak --hours $(or $(HOURS),1)
 
 bench: $(READY) ## figures that the product is asked for, measured: make bench NAME=flash (all without NAME)
 	$(BIN)/python -m benchmarks $(NAME)
