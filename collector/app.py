@@ -106,7 +106,7 @@ class Collector:
         rules = load_rules(loaded.rule_folders)
         county = load_county(loaded, frozenset(rules))
         notifiers = _notifiers(loaded)
-        parts.enter_context(StateFolder(loaded.state))
+        parts.enter_context(StateFolder(loaded.state)).check_whole()
         take_over(loaded.state / LOG_FILE)
         self._log = SqliteLog(loaded.state / LOG_FILE)
         parts.callback(self._log.close)

@@ -13,6 +13,7 @@ import pytest
 
 UNITS = Path(__file__).parents[1] / "systemd"
 SERVICES = ["edge-agent.service", "collector.service"]
+ONE_SHOTS = ["collector-backup.service"]
 
 
 def analyze(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -31,7 +32,7 @@ def keys(name: str) -> dict[str, str]:
 
 
 @pytest.mark.systemd
-@pytest.mark.parametrize("name", SERVICES)
+@pytest.mark.parametrize("name", [*SERVICES, *ONE_SHOTS])
 def test_verify_finds_nothing(name: str, tmp_path: Path) -> None:
     program = tmp_path / "program"
     program.write_text("#!/bin/sh\n")
@@ -44,7 +45,7 @@ def test_verify_finds_nothing(name: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.systemd
-@pytest.mark.parametrize("name", SERVICES)
+@pytest.mark.parametrize("name", [*SERVICES, *ONE_SHOTS])
 def test_exposure_is_below_three(name: str) -> None:
     result = analyze("security", "--offline=true", "--threshold=29", str(UNITS / name))
     found = re.search(r"Overall exposure level for \S+: ([\d.]+)", result.stdout)
@@ -69,3 +70,13 @@ def test_the_agent_may_open_serial_ports() -> None:
     assert keys("edge-agent.service")["SupplementaryGroups"] == "dialout"
     allowed = re.findall(r"^DeviceAllow=(\S+)", (UNITS / "edge-agent.service").read_text(), re.MULTILINE)
     assert {"char-ttyS", "char-ttyAMA", "char-ttyUSB", "char-ttyACM", "char-ttySC"} <= set(allowed)
+
+
+def test_the_backup_runs_as_the_collector_where_it_may_write() -> None:
+    unit, service = keys("collector-backup.service"), keys("collector.service")
+    assert (unit["User"], unit["StateDirectory"]) == (service["User"], service["StateDirectory"])
+    folder = unit["ReadWritePaths"]
+    assert f" backup {folder} " in unit["ExecStart"]
+    made = (UNITS / "tmpfiles.d" / "waterworks-edge.conf").read_text()
+    assert re.search(rf"^d {folder} 0700 collector collector", made, re.MULTILINE)
+    assert keys("collector-backup.timer")["Persistent"] == "yes"

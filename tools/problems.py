@@ -17,6 +17,7 @@ A command's exit code follows from the code's class: `USE` 2 (usage), `TRY` 75 (
 """
 TITLES = {
     "ACC": "Account / 账目",
+    "BAK": "Backups / 备份",
     "BRK": "Embedded broker / 内置消息服务",
     "BUS": "Buses and devices / 总线与设备",
     "CFG": "Configuration / 配置",

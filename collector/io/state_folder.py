@@ -10,6 +10,8 @@ from types import TracebackType
 from edge_agent.common.problem import Problem, ProblemError
 
 LOCK = "lock"
+RESTORING = ".restoring"
+"""What `collector restore` works in; while it is there the state is not whole."""
 
 
 def is_held(path: Path) -> bool:
@@ -61,6 +63,12 @@ class StateFolder:
             os.close(self._lock)
             do = "end the other one, or give this one another state_directory."
             raise ProblemError(Problem("COL405", str(path), "Another collector runs on this state directory.", do)) from error
+
+    def check_whole(self) -> None:
+        """Raises ProblemError (BAK808) where a restore was interrupted."""
+        if (self.path / RESTORING).exists():
+            what = "A restore of this state directory was interrupted; what lies there may be half of it."
+            raise ProblemError(Problem("BAK808", str(self.path), what, "do it again: `collector restore FILE --replace`."))
 
     def __enter__(self) -> StateFolder:
         return self
