@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, TextIO
 
 from edge_agent import __version__
 from edge_agent.buses import Buses, MakeRunner
+from edge_agent.certificate_watch import CertificateWatch
 from edge_agent.common.clock import Clock
 from edge_agent.common.problem import Problem, ProblemError
 from edge_agent.contract.encoding import encode
@@ -109,6 +110,7 @@ class Agent:
         self._delivery = DeliveryLoop(Courier(loaded.site.delivery), machine.clock, lambda done: OutboxWriter(self._file, done))
         self._saver = Saver(loaded.site.buses, loaded.site.delivery, folders.state, machine.clock)
         self._buses = Buses(machine.make_runner, machine.clock, self._taken, self._happened)
+        self._certificates = CertificateWatch(loaded.site.brokers)
         self._status_at_ms = 0
         self._hanging: list[str] = []
 
@@ -145,6 +147,7 @@ class Agent:
             random.Random(),
             data_qos=site.delivery.qos,
             return_s=site.return_s,
+            clock_kept=lambda: self._machine.kernel.synchronised_within_ms() is not None,
         )
         self._desk = LinkDesk(self._delivery, self._link, self._time, self._status)
         for warning in self._warnings:
@@ -207,6 +210,8 @@ class Agent:
         self._desk.serve()
         self._happened(self._saver.beat(self._time.utc_ms(), self._link.figures.air_bytes, self._delivery.must))
         now_ms = self._clock.monotonic_ms()
+        if ending := self._certificates.look(now_ms, self._time.utc_ms()):
+            self._happened(ending)
         if now_ms >= self._status_at_ms:
             self._status_at_ms = now_ms + STATUS_MS
             self._write_status()
@@ -257,6 +262,7 @@ class Agent:
             utc_ms=self._time.utc_ms(),
             now_ms=self._clock.monotonic_ms(),
             link=self._link.figures,
+            ending=self._certificates.ending,
             delivery=self._delivery.figures,
             refused=self._delivery.refused,
             buses=self._buses,

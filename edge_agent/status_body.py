@@ -11,6 +11,7 @@ from edge_agent.contract.message import BirthBody
 from edge_agent.delivery.clock import ClockFigures
 from edge_agent.delivery.machine import Figures
 from edge_agent.io.mqtt import LinkFigures
+from edge_agent.io.mqtt_tls import Ending
 from edge_agent.model.points import Site
 from edge_agent.model.reading import Happening
 from edge_agent.saver import SaverFigures
@@ -37,6 +38,7 @@ def status_body(
     utc_ms: int | None,
     now_ms: int,
     link: LinkFigures,
+    ending: Ending | None,
     delivery: Figures | None,
     refused: int,
     buses: BusFigures,
@@ -52,7 +54,7 @@ def status_body(
         "mono_ms": now_ms,
         "utc_ms": utc_ms,
         "clock": msgspec.to_builtins(clock),
-        "link": {**msgspec.to_builtins(link), "inbox_refused": refused},
+        "link": {**msgspec.to_builtins(link), "inbox_refused": refused, "certificate": _certificate(ending, utc_ms)},
         "delivery": msgspec.to_builtins(delivery) if delivery else None,
         "buses": {id: msgspec.to_builtins(figures) for id, figures in buses.figures().items()},
         "saver": msgspec.to_builtins(saver),
@@ -61,6 +63,13 @@ def status_body(
         ],
         "series": [{"device": s.device, "point": s.point, "taken": counts.get(s.i, 0)} for s in birth.series],
     }
+
+
+def _certificate(ending: Ending | None, utc_ms: int | None) -> dict[str, object] | None:
+    if ending is None:
+        return None
+    days = None if utc_ms is None else ending.days(utc_ms)
+    return {"file": ending.file, "ends_ms": ending.ends_ms, "days": days}
 
 
 def figures_text(delivery: Figures | None, link: LinkFigures, standing: int, clock: ClockFigures) -> str:

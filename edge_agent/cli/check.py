@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+import time
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
 
 import typer
@@ -10,6 +11,7 @@ import typer
 from edge_agent.cli.output import AsJson, ProfileDirs, SiteFile, say, say_json, table, talk
 
 if TYPE_CHECKING:
+    from edge_agent.common.problem import Problem
     from edge_agent.delivery.wear import Wear
     from edge_agent.model.loaded import LoadedSite
     from edge_agent.model.points import Device
@@ -24,6 +26,7 @@ def register(app: typer.Typer) -> None:
         from edge_agent.config.load import load_site
 
         loaded = load_site(site, profiles)
+        loaded = replace(loaded, warnings=(*loaded.warnings, *_endings(loaded)))
         if as_json:
             say_json("check/1", _summary(loaded))
             return
@@ -31,6 +34,20 @@ def register(app: typer.Typer) -> None:
         for warning in loaded.warnings:
             talk("\n" + warning.text())
         talk(f"\nNext: edge-agent read {site}")
+
+
+def _endings(loaded: LoadedSite) -> list[Problem]:
+    """NET315 for each broker's certificate that ends soon by this machine's clock, each file once."""
+    from edge_agent.io.mqtt_tls import ending_problem, first_ending
+
+    now_ms = int(time.time() * 1000)
+    found: dict[str, Problem] = {}
+    for broker in loaded.site.brokers:
+        ending = first_ending(broker.tls) if broker.tls is not None else None
+        problem = ending_problem(broker, ending, now_ms) if ending is not None else None
+        if ending is not None and problem is not None:
+            found.setdefault(ending.file, problem)
+    return list(found.values())
 
 
 def _summary(loaded: LoadedSite) -> dict[str, object]:

@@ -57,6 +57,16 @@ def troubles(body: Mapping[str, Any], now_ms: int) -> list[str]:
     if not link.get("up"):
         why = f" {link['problem']['what']} Do: {link['problem']['do']}" if link.get("problem") else ""
         found.append(f"No connection to the broker {link.get('broker', '')}.{why}")
+    if link.get("unheard") and link.get("up"):
+        found.append(
+            f"The broker says of {link['unheard']} messages that nobody listens to them."
+            " Do: start the consumer that reads this gateway's topics."
+        )
+    if link.get("up") and not link.get("dates_checked", True):
+        found.append(
+            "The dates of the broker's certificate are not checked, because the machine's clock is behind them and nobody keeps it"
+            " in step. Do: let NTP reach the gateway, or fit an RTC."
+        )
     if not (body.get("clock") or {}).get("source"):
         found.append("The time is not known; readings wait in the outbox. Do: connect the network, or fit an RTC.")
     delivery = body.get("delivery") or {}
@@ -84,7 +94,7 @@ def _text(body: Mapping[str, Any], wrong: list[str]) -> str:
         devices[row["device"]] = devices.get(row["device"], 0) + row["taken"]
     lines = [
         f"{body['site']}/{body['gateway']}  {body['software']}, epoch {body['epoch']}",
-        f"broker   {link['broker']}: {_link(link)}, {link['sessions']} sessions",
+        f"broker   {link['broker']}: {_link(link)}, {link['sessions']} sessions" + _air(link),
         f"clock    {clock['source'] or 'not known'}"
         + (f", within {clock['bound_ms']} ms" if clock["source"] else "")
         + (f"; RTC: {clock['rtc']}" if clock.get("rtc") else ""),
@@ -126,6 +136,23 @@ def _link(link: Mapping[str, Any]) -> str:
         return "connected"
     next_try_s = link.get("next_try_s")
     return "not connected, trying now" if next_try_s is None else f"not connected, next try in {next_try_s:.0f} s"
+
+
+def _air(link: Mapping[str, Any]) -> str:
+    total = link.get("air_bytes", 0)
+    if not total:
+        return ""
+    apart = f"{_size(link['air_open_bytes'])} to connect, {_size(link['air_keepalive_bytes'])} keep-alive"
+    certificate = link.get("certificate") or {}
+    days = f", certificate good for {certificate['days']} days" if certificate.get("days") is not None else ""
+    return f", {_size(total)} on the air ({apart}){days}"
+
+
+def _size(size_bytes: int) -> str:
+    for unit, factor in (("MB", 1_000_000), ("KB", 1000)):
+        if size_bytes >= factor:
+            return f"{size_bytes / factor:.1f} {unit}"
+    return f"{size_bytes} B"
 
 
 def _span(seconds: int) -> str:

@@ -77,6 +77,8 @@ class LinkFigures:
     """Messages that the broker acknowledged with a failure code (MQTT 5, QoS 1)."""
     unheard: int = 0
     """Messages of which the broker said that nobody listens to them (MQTT 5, QoS 1)."""
+    dates_checked: bool = True
+    """False: the dates of the broker's certificate are not checked, because nobody keeps the machine's clock in step."""
     problem: Problem | None = None
     """Why there is no session at present."""
     next_try_s: float | None = None
@@ -143,8 +145,15 @@ class Publisher:
         *,
         data_qos: int = 1,
         return_s: float = 600.0,
+        clock_kept: Callable[[], bool] = lambda: True,
     ) -> None:
-        """data_qos: of `data`; with 1 each batch that the broker acknowledges is a LinkTook. return_s: see preferred.py."""
+        """data_qos: of `data`; with 1 each batch that the broker acknowledges is a LinkTook. return_s: see preferred.py.
+
+        clock_kept: whether somebody keeps the machine's clock in step, so that dates of certificates can be judged (mqtt_tls.py).
+        """
+        self._clock_kept = clock_kept
+        self._dateless: set[str] = set()
+        """Brokers whose certificate is not yet valid by a clock that nobody keeps."""
         self._identity = identity
         self._brokers = tuple(brokers)
         self._in_flight = in_flight
@@ -229,6 +238,7 @@ class Publisher:
         broker = self._brokers[at]
         address = f"{broker.host}:{broker.port}"
         spoken = replace(broker, version=self._version_for(broker))
+        dates = address not in self._dateless or self._clock_kept()
         session = Session(
             self._identity,
             spoken,
@@ -236,9 +246,10 @@ class Publisher:
             on_up=lambda: self._came_up(address),
             on_message=self._message,
             on_taken=lambda key: self._on_event(LinkTook(key)),
+            dates=dates,
         )
         before, began_s, failed = self._figures.sessions, time.monotonic(), None
-        self._figures = replace(self._figures, broker=address)
+        self._figures = replace(self._figures, broker=address, dates_checked=dates)
         self._session, self._next_try_at_s, self._returning = session, None, False
         knocking = self._knock_from(at, session)
         try:
@@ -249,6 +260,8 @@ class Publisher:
                 self._plain[address] = spoken.version == "5"
             if not (refused and broker.version == "auto" and spoken.version == "5"):
                 failed = failure.problem
+            if failure.problem.code == "NET311" and not self._clock_kept():
+                self._dateless.add(address)
         knocking.stop()
         with self._count:
             self._session = None

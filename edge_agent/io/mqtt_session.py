@@ -37,7 +37,7 @@ from edge_agent.contract.message import VERSION, Status
 from edge_agent.contract.topics import RETAINED, TO_AGENT, Kind, topic
 from edge_agent.delivery.machine import Key
 from edge_agent.io.air import Air, AirMeter, refused_connect
-from edge_agent.io.mqtt_tls import TlsContext, tls_context
+from edge_agent.io.mqtt_tls import TlsContext, alert_problem, files_problem, handshake_problem, tls_context
 from edge_agent.io.send_queue import Outgoing, SendQueue
 from edge_agent.model.points import Broker
 
@@ -100,8 +100,10 @@ class Session:
         on_up: Callable[[], None],
         on_message: Callable[[Kind, bytes], None],
         on_taken: Callable[[Key], None] | None = None,
+        dates: bool = True,
     ) -> None:
-        """on_taken: asked to be told of each sequenced message that the broker acknowledged (QoS 1)."""
+        """on_taken: is told of each sequenced message that the broker acknowledged (QoS 1). dates: of certificates are checked."""
+        self._dates = dates
         self._identity = identity
         self._broker = broker
         self._queue = SendQueue(in_flight, in_flight * 4 + 64)
@@ -239,9 +241,9 @@ class Session:
         if tls is None:
             return
         try:
-            self._tls = tls_context(tls)
+            self._tls = tls_context(tls, dates=self._dates)
         except (OSError, ValueError) as error:
-            raise LinkFailed(self._tls_problem(f"The TLS files cannot be used: {error}.")) from None
+            raise LinkFailed(files_problem(self._broker, error)) from None
         client.tls_set_context(self._tls)
 
     def _connect(self) -> None:
@@ -258,7 +260,7 @@ class Session:
             self._client.connect(broker.host, broker.port, keepalive=broker.keepalive_s, **options)
         except ssl.SSLError as error:
             self._count_failed()
-            raise LinkFailed(self._tls_problem(f"TLS with the broker fails: {error.reason or error}.")) from None
+            raise LinkFailed(handshake_problem(broker, error)) from None
         except (OSError, ValueError) as error:
             self._count_failed(timed_out=isinstance(error, TimeoutError))
             raise LinkFailed(self._away(str(error))) from None
@@ -371,6 +373,8 @@ class Session:
     def _logged(self, _client: Client, _userdata: Any, _level: int, text: str) -> None:
         if text == "Sending PINGREQ" and self._meter is not None:
             self._meter.ping()
+        elif "failed to receive on socket" in text and not self._up.is_set():  # with TLS 1.3 a refusal comes after the handshake
+            self._failed = alert_problem(self._broker, text)
 
     def _connected(
         self, client: Client, _userdata: Any, _flags: ConnectFlags, reason: ReasonCode, properties: Properties | None
@@ -446,13 +450,4 @@ class Session:
             f"{broker.host}:{broker.port}",
             f"The broker refuses the connection: {reason}.",
             f"check username and password_file in the site file{hint}",
-        )
-
-    def _tls_problem(self, what: str) -> Problem:
-        broker = self._broker
-        return Problem(
-            "NET304",
-            f"{broker.host}:{broker.port}",
-            what,
-            "check ca, cert and key in the site file, the gateway's clock, and that the certificate names this host",
         )

@@ -1,11 +1,32 @@
-"""Does I/O: the TLS side of the MQTT link: the context of one connection."""
+"""Does I/O: the TLS side of the MQTT link: the context of one connection, what a failure means, when certificates end.
+
+A certificate that is "not yet valid" while nobody keeps the machine's clock in step says that the clock lags, not that the
+certificate is wrong; and without a link the clock may never be told. So the next connection is made without the dates, chain and
+host name checked as ever. Nothing is given away by it: a clock that lags takes an ended certificate for a good one anyhow.
+"""
 
 from __future__ import annotations
 
+import re
 import ssl
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
-from edge_agent.model.points import Tls
+from edge_agent.common.certificate import validities
+from edge_agent.common.problem import Problem
+from edge_agent.model.points import Broker, Tls
+
+NO_CHECK_TIME = 0x200000
+"""X509_V_FLAG_NO_CHECK_TIME of OpenSSL, for which Python has no name."""
+_NOT_YET_VALID, _ENDED = 9, 10
+_NO_CHAIN = {2, 7, 18, 19, 20, 21, 24, 27, 28}
+_NAME = {62, 63, 64}
+SOON_MS = 30 * 86_400_000
+"""Certificates that end sooner are warned of."""
+MAX_FILE_BYTES = 1 << 20
+_ALERT = re.compile(r"ALERT_([A-Z_]+)|alert ([a-z ]+)")
 
 
 class TlsContext(ssl.SSLContext):
@@ -19,7 +40,7 @@ class TlsContext(ssl.SSLContext):
         return self.connection
 
 
-def tls_context(tls: Tls) -> TlsContext:
+def tls_context(tls: Tls, *, dates: bool = True) -> TlsContext:
     """The context for these files; the broker's chain and host name are checked. Raises OSError, ValueError: unusable files."""
     context = TlsContext(ssl.PROTOCOL_TLS_CLIENT)
     if tls.cert:
@@ -28,4 +49,108 @@ def tls_context(tls: Tls) -> TlsContext:
         context.load_verify_locations(tls.ca)
     else:
         context.load_default_certs()
+    if not dates:
+        context.verify_flags |= NO_CHECK_TIME
     return context
+
+
+def files_problem(broker: Broker, error: Exception) -> Problem:
+    """NET304: the files that the site file names cannot be used."""
+    what = f"The TLS files cannot be used: {getattr(error, 'strerror', None) or getattr(error, 'reason', None) or error}."
+    do = "check ca, cert and key in the site file: PEM, the key belongs to the certificate, and the agent's user may read them"
+    return Problem("NET304", _where(broker), what, do)
+
+
+def handshake_problem(broker: Broker, error: ssl.SSLError) -> Problem:
+    """What this failure of TLS means, and what to do."""
+    where = _where(broker)
+    code = error.verify_code if isinstance(error, ssl.SSLCertVerificationError) else None
+    if code == _ENDED:
+        do = "compare the gateway's clock (`date`) with the right time; if it is right, renew the broker's certificate"
+        return Problem("NET310", where, "The broker's certificate has ended.", do)
+    if code == _NOT_YET_VALID:
+        do = "set the gateway's clock (`date`, NTP); if it is right, the broker's certificate was issued with a wrong begin"
+        return Problem("NET311", where, "The broker's certificate is not yet valid by the gateway's clock.", do)
+    if code in _NO_CHAIN:
+        do = "let `tls: ca:` in the site file name the authority that issued the broker's certificate"
+        return Problem("NET312", where, "The broker's certificate comes from an authority that the gateway does not know.", do)
+    if code in _NAME:
+        do = f"write the name that stands in the certificate as `host`, or issue one that names {broker.host}"
+        return Problem("NET313", where, f"The broker's certificate is not for {broker.host}.", do)
+    return alert_problem(broker, str(error)) or Problem(
+        "NET304",
+        where,
+        f"TLS with the broker fails: {error.reason or error}.",
+        "check that this port speaks TLS, and ca, cert and key in the site file",
+    )
+
+
+def alert_problem(broker: Broker, said: str) -> Problem | None:
+    """NET314 where the broker ended TLS because of the gateway's certificate; None for anything else it said."""
+    found = _ALERT.search(said)
+    alert = (found[1] or found[2]).lower().replace("_", " ").strip() if found else ""
+    if alert not in _OF_CERTIFICATE:
+        return None
+    tls = broker.tls or Tls()
+    if not tls.cert:
+        what = "The broker asks for a certificate of the gateway, and the site file names none."
+        return Problem("NET314", _where(broker), what, "enrol the gateway and name `cert` and `key` under `tls:` in the site file")
+    what = f"The broker refuses the gateway's certificate {Path(tls.cert).name}: {_OF_CERTIFICATE[alert]}."
+    return Problem(
+        "NET314", _where(broker), what, f"see its dates and issuer: `openssl x509 -noout -dates -issuer -in {tls.cert}`; renew it"
+    )
+
+
+_OF_CERTIFICATE = {
+    "certificate expired": "it has ended",
+    "certificate revoked": "it was revoked",
+    "certificate required": "none was shown",
+    "unknown ca": "the broker does not know its issuer",
+    "bad certificate": "it is damaged or not meant for a client",
+    "unsupported certificate": "it is of an unsupported kind",
+    "certificate unknown": "for a reason that the broker does not tell",
+    "handshake failure": "or none was shown where one is needed",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """A certificate file and when the first of its certificates ends, ms UTC."""
+
+    file: str
+    ends_ms: int
+
+    def days(self, now_ms: int) -> int:
+        """Whole days left; negative when it has ended."""
+        return (self.ends_ms - now_ms) // 86_400_000
+
+    def words(self, now_ms: int) -> str:
+        """For people."""
+        on = datetime.fromtimestamp(self.ends_ms / 1000, UTC).date()
+        days = self.days(now_ms)
+        return f"{Path(self.file).name} has ended on {on}" if days < 0 else f"{Path(self.file).name} ends on {on}, in {days} days"
+
+
+def first_ending(tls: Tls) -> Ending | None:
+    """Of the gateway's own certificate and its authority, what ends first. Files that cannot be read are passed over: TLS tells."""
+    found = []
+    for name in filter(None, (tls.cert, tls.ca)):
+        try:
+            with Path(name).open("rb") as file:
+                ends = [validity.ends_ms for validity in validities(file.read(MAX_FILE_BYTES))]
+        except (OSError, ValueError):
+            continue
+        found.append(Ending(name, ends[0] if name == tls.cert else max(ends)))
+    return min(found, key=lambda ending: ending.ends_ms, default=None)
+
+
+def ending_problem(broker: Broker, ending: Ending, now_ms: int) -> Problem | None:
+    """NET315 for a certificate that ends within 30 days, or has ended."""
+    if ending.ends_ms - now_ms > SOON_MS:
+        return None
+    what = f"The certificate {ending.words(now_ms)}. From then on there is no link."
+    return Problem("NET315", _where(broker), what, f"renew {ending.file} before that day")
+
+
+def _where(broker: Broker) -> str:
+    return f"{broker.host}:{broker.port}"

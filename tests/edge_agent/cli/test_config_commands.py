@@ -7,6 +7,7 @@ import pytest
 
 from edge_agent.cli.main import build_app
 from edge_agent.common.program import run
+from tests.support.certificates import DAY_S, Authority
 
 REPOSITORY = Path(__file__).parents[3]
 GOLDEN = REPOSITORY / "tests" / "golden" / "help"
@@ -31,6 +32,20 @@ def test_check_gives_a_summary_as_json(capfd: pytest.CaptureFixture[str]) -> Non
     summary = json.loads(out)
     assert (code, err, summary["schema"]) == (0, "", "check/1")
     assert summary["buses"][0]["devices"][0]["periods_ms"] == [1000]
+
+
+def test_check_warns_of_a_certificate_that_ends_soon(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    ca = Authority(tmp_path / "ca")
+    for days, codes in ((40, []), (20, ["NET315"])):
+        issued = ca.issue("gw-1", ends_s=days * DAY_S + 600)
+        tls = f"{{ca: {ca.cert}, cert: {issued.cert}, key: {issued.key}}}"
+        file = tmp_path / "site.yaml"
+        text = Path(SITE).read_text(encoding="utf-8")
+        file.write_text(text + f"\n# {days}\n", encoding="utf-8")
+        (tmp_path / "site.d").mkdir(exist_ok=True)
+        (tmp_path / "site.d" / "tls.yaml").write_text(f"mqtt: {{tls: {tls}}}\n", encoding="utf-8")
+        code, out, _ = call(capfd, "check", str(file), "--json")
+        assert (code, [warning["code"] for warning in json.loads(out)["warnings"]]) == (0, codes)
 
 
 def test_check_names_the_next_command(capfd: pytest.CaptureFixture[str]) -> None:
