@@ -11,6 +11,7 @@ from collector.domain.days import Days
 from collector.domain.identity import GatewayId
 from collector.domain.pulse import GatewayPulse
 from collector.following import Following
+from collector.intake import holes
 from collector.intake.daybook import Daybook
 from collector.io.account_book import SqliteAccountBook
 from collector.seams import Log
@@ -24,12 +25,14 @@ WAIT_S = 1.0
 COUNT_MS = 5_000
 """How often duplicates are counted."""
 PRUNE_MS = 3_600_000
+MOST_REASONS = 10_000
+"""Gateways and reasons that are counted for the metrics."""
 TELL_MS = 60_000
 """What a gateway lost is told in the log at most this often."""
 
 
 class Accountant(Consumer):
-    """Keeps the account. `lost` may be read from any thread."""
+    """Keeps the account. `given_up` may be asked from any thread."""
 
     def __init__(
         self,
@@ -49,8 +52,11 @@ class Accountant(Consumer):
         self._seen: dict[GatewayId, int] = {}
         self._counted_ms = self._pruned_ms = self._told_ms = -PRUNE_MS
         self._untold: dict[GatewayId, tuple[int, int, str]] = {}
-        self.lost: Counter[tuple[GatewayId, str]] = Counter()
+        self._given_up: Counter[tuple[GatewayId, str]] = Counter()
+
+    def given_up(self) -> dict[tuple[GatewayId, str], int]:
         """Readings that gateways reported lost since the start, by reason."""
+        return dict(self._given_up)
 
     def _begin(self) -> Following:
         cursor = self._book.follow(self._log.log_id, self._log.last_offset(), self._log.lanes(), self._clock.utc_ms())
@@ -91,7 +97,9 @@ class Accountant(Consumer):
         for told in self._daybook.told:
             gap, (batches, readings, _) = told.gap, self._untold.get(told.gateway, (0, 0, ""))
             self._untold[told.gateway] = (batches + gap.z - gap.a + 1, readings + gap.readings, gap.why)
-            self.lost[told.gateway, gap.why] += gap.readings
+            key = (told.gateway, holes.reason(gap.why))
+            if key in self._given_up or len(self._given_up) < MOST_REASONS:
+                self._given_up[key] += gap.readings
 
     def _tell(self, now_ms: int) -> None:
         if not self._untold or now_ms - self._told_ms < TELL_MS:

@@ -137,7 +137,7 @@ class Collector:
                 retention_ms=settings.log.retention_days * DAY_MS,
             )
         )
-        server = self._build_page(loaded, store, operations, county)
+        server = self._build_page(loaded, store, operations, county, book)
         self._pipeline.start()
         parts.callback(self._pipeline.stop)
         zone = ZoneInfo(county.zone)
@@ -222,13 +222,29 @@ class Collector:
 
         return account
 
-    def _build_page(self, loaded: Loaded, store: Store, operations: SqliteOperations, county: County) -> PageServer:
+    def _build_page(
+        self, loaded: Loaded, store: Store, operations: SqliteOperations, county: County, book: SqliteAccountBook
+    ) -> PageServer:
         from collector.web.app import build
         from collector.web.parts import WebParts
 
         web = loaded.settings.web
         pulses, refusals = self._pipeline.pulses, self._pipeline.receiver.refusals
-        page = build(WebParts(store, operations, lambda: county, pulses, self._clock, self.problems, self._page, refusals))
+        days_of = calendars(county.zone_of)
+        page = build(
+            WebParts(
+                store,
+                operations,
+                lambda: county,
+                pulses,
+                self._clock,
+                self.problems,
+                self._page,
+                refusals,
+                lambda wanted: book.accounts(wanted, days_of),
+                self._pipeline.accountant.given_up,
+            )
+        )
         return PageServer(page, web.host, web.port, web.certificate, web.key)
 
 

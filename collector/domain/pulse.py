@@ -3,8 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from collector.domain.identity import GatewayId
+from edge_agent.contract.message import Lane
+
+
+class LaneCounts(NamedTuple):
+    """One lane of a gateway, all epochs together, in batches."""
+
+    lane: Lane
+    received: int
+    duplicate: int
+    lost: int
+    behind: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,3 +35,5 @@ class GatewayPulse:
     lost: int = 0
     behind: int = 0
     """Sequences known to exist (below the highest received) that have not come yet."""
+    lanes: tuple[LaneCounts, ...] = ()
+    """The four counts apart for each lane heard of."""

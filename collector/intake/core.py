@@ -185,16 +185,10 @@ class Intake:
         if now_ms < self._pause_until_ms or self._next.is_full:
             self.let_go += 1
             return []
-        gateway = self._gateway(name)
-        try:
-            head, malformed = encoding.decode_sequenced(event.payload), None
-        except encoding.Malformed as error:
-            replaced = stand_in(event.payload, error) if gateway.known and len(self._next.poison) < MAX_POISON else None
-            if replaced is None:
-                raise
-            head, malformed = replaced, error
+        head, malformed = self._decoded(event, name)
         if event.kind is Kind.BIRTH and not isinstance(head, m.Birth):
             return self._quarantine(now_ms, event, "topic", "data on the topic of births")
+        gateway = self._gateway(name)
         gateway.known = gateway.known or isinstance(head, m.Birth) or head.d != m.Body()
         if not event.retained:
             gateway.hear(now_ms)
@@ -223,6 +217,18 @@ class Intake:
         if verdict == "new" or self._is_new_birth(name, head):
             self._take(now_ms, event, name, head)
         return self._ask_birth(now_ms, name, head)
+
+    def _decoded(self, event: Arrived, name: GatewayId) -> tuple[m.Sequenced, encoding.Malformed | None]:
+        """The message; or what stands in for one that cannot be read, and why not. Raises Malformed where nothing can."""
+        try:
+            return encoding.decode_sequenced(event.payload), None
+        except encoding.Malformed as malformed:
+            gateway = self._gateways.get(name)
+            is_known = gateway is not None and gateway.known and len(self._next.poison) < MAX_POISON
+            replaced = stand_in(event.payload, malformed) if is_known else None
+            if replaced is None:
+                raise
+            return replaced, malformed
 
     def _account(self, gateway: Gateway, key: LaneKey) -> LaneState | None:
         """The account of a lane with everything taken so far, committed or not."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 
 from collector.domain.identity import GatewayId
-from collector.domain.pulse import GatewayPulse
+from collector.domain.pulse import GatewayPulse, LaneCounts
 from collector.intake import accounting
 from collector.intake.records import LaneState
 from edge_agent.contract import encoding
@@ -103,13 +103,23 @@ class Gateway:
     def pulse(self) -> GatewayPulse:
         """The gateway as seen now; the same object while nothing changes."""
         if self._pulse is None:
-            lanes = self.lanes.values()
+            counts = [self._counts(lane) for lane in m.LANES if any(state.lane == lane for state in self.lanes.values())]
             self._pulse = GatewayPulse(
                 self.name, self.heard_ms, self.online, self.software, self.epoch,
-                sum(s.received for s in lanes), sum(s.duplicate for s in lanes), sum(s.lost for s in lanes),
-                sum(accounting.behind(s) for s in lanes),
+                sum(c.received for c in counts), sum(c.duplicate for c in counts), sum(c.lost for c in counts),
+                sum(c.behind for c in counts), tuple(counts),
             )  # fmt: skip
         return self._pulse
+
+    def _counts(self, lane: m.Lane) -> LaneCounts:
+        states = [state for state in self.lanes.values() if state.lane == lane]
+        return LaneCounts(
+            lane,
+            sum(state.received for state in states),
+            sum(state.duplicate for state in states),
+            sum(state.lost for state in states),
+            sum(accounting.behind(state) for state in states),
+        )
 
     def _newest(self) -> list[LaneState]:
         return sorted(self.lanes.values(), key=_heard)[-LANES_IN_RECEIPT:]

@@ -86,7 +86,7 @@ def told(book: LaneBook, gap: Gap, now_ms: int) -> LaneBook:
     to_ms = max(from_ms, gap.t_to if gap.t_to is not None else from_ms)
     if gap.z > book.top:
         book = _grown(book, gap.z, from_ms, to_ms)
-    why = gap.why if _WHY.fullmatch(gap.why) else "other"
+    why = reason(gap.why)
     inside = [hole for whole in book.holes if (hole := _cut(whole, gap.a, gap.z)) is not None]
     settled = [hole for hole in inside if hole.why not in {MISSING, NOT_HERE}]
     open_ = [hole for hole in inside if hole.why in {MISSING, NOT_HERE}]
@@ -99,6 +99,11 @@ def told(book: LaneBook, gap: Gap, now_ms: int) -> LaneBook:
         new.append(Hole(hole.first, hole.last, why, share, from_ms, to_ms))
         before = upto
     return replace(book, holes=_joined(_put(book.holes, new)))
+
+
+def reason(why: str) -> str:
+    """The reason of a gap record, if it is a word."""
+    return why if _WHY.fullmatch(why) else "other"
 
 
 def believable(gap: Gap) -> bool:

@@ -232,7 +232,7 @@ class Site:
 
     def _event(self, gateway: str, epoch: str, event: SiteEvent) -> Moves:
         rules = [rule for rule in self._rules["event"] if rule.event == event.kind]
-        if event.on is None or not rules:
+        if not rules:
             return
         subject = f"{gateway}/{event.subject}" if event.subject else gateway
         name = f"{event.kind} {subject}"
@@ -245,8 +245,10 @@ class Site:
                 continue
             if before is not None:
                 yield from _seen(watch, before.on, event.time_ms)
-            yield from _seen(watch, event.on, event.time_ms)
-        self._happenings[name] = Happening(event.time_ms, event.on, epoch)
+            yield from _seen(watch, event.on is not False, event.time_ms)
+            if event.on is None:  # it happened at this instant only: from here on counts how long it has not happened again
+                yield from _seen(watch, False, event.time_ms)
+        self._happenings[name] = Happening(event.time_ms, event.on is True, epoch)
 
     def _advance(self, gateway: str, until_ms: int) -> Moves:
         """What was on stays on until something else is heard: lets dwells of events run up to `until_ms`."""

@@ -129,7 +129,7 @@ def _time(ms: int | None) -> str | None:
 
 def tagged(request: Request, body: BaseModel) -> Response:
     """The body as JSON with an ETag; 304 without body if the client has it."""
-    content = msgspec.json.encode(body.model_dump(mode="json"))
+    content = msgspec.json.encode(body.model_dump(mode="json", by_alias=True))
     tag = f'"{hashlib.sha256(content).hexdigest()[:16]}"'
     known = [part.strip().removeprefix("W/") for part in request.headers.get("if-none-match", "")[:500].split(",")]
     if tag in known or "*" in known:

@@ -11,7 +11,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Scope
 
 from collector.seams import StorageFailed, StoreAway, StoreRefused
-from collector.web import api_readings, api_service, api_sites, api_warnings, pages
+from collector.web import api_account, api_readings, api_service, api_sites, api_warnings, pages
 from collector.web.assets import Assets
 from collector.web.forms import FormTokens
 from collector.web.gate import Gate
@@ -42,6 +42,7 @@ def build(parts: WebParts) -> FastAPI:
     )
     for router in (
         api_sites.router(parts),
+        api_account.router(parts),
         api_readings.router(parts),
         api_warnings.router(parts),
         api_service.router(parts, metrics, assets),

@@ -64,6 +64,13 @@ class _Present(Collector):
         pulses = sorted(parts.pulses(), key=lambda pulse: pulse.gateway)
         yield GaugeMetricFamily(f"{PREFIX}_gateways", "Gateways heard of", value=len(pulses))
         yield from _gateways(pulses[:MOST_GATEWAYS])
+        yield from _lanes(pulses[:MOST_GATEWAYS])
+        told = CounterMetricFamily(
+            f"{PREFIX}_gateway_readings_given_up", "Readings that the gateway reported lost", labels=["site", "gateway", "reason"]
+        )
+        for (gateway, why), count in sorted(parts.given_up().items())[:MOST_GATEWAYS]:
+            told.add_metric([*gateway, why], count)
+        yield told
 
 
 def _gateways(pulses: Iterable[GatewayPulse]) -> Iterable[Metric]:
@@ -85,3 +92,19 @@ def _gateways(pulses: Iterable[GatewayPulse]) -> Iterable[Metric]:
         if pulse.heard_ms is not None:
             heard.add_metric(labels, pulse.heard_ms / 1000)
     return received, duplicate, lost, behind, online, heard
+
+
+def _lanes(pulses: Iterable[GatewayPulse]) -> Iterable[Metric]:
+    labels = ["site", "gateway", "lane"]
+    received = CounterMetricFamily(f"{PREFIX}_lane_batches_received", "Batches made durable", labels=labels)
+    duplicate = CounterMetricFamily(f"{PREFIX}_lane_batches_duplicate", "Batches that had been received before", labels=labels)
+    lost = CounterMetricFamily(f"{PREFIX}_lane_batches_lost", "Batches the agent said it will never send", labels=labels)
+    behind = GaugeMetricFamily(f"{PREFIX}_lane_batches_behind", "Batches known to exist and not here yet", labels=labels)
+    for pulse in pulses:
+        for counts in pulse.lanes:
+            names = [*pulse.gateway, counts.lane]
+            received.add_metric(names, counts.received)
+            duplicate.add_metric(names, counts.duplicate)
+            lost.add_metric(names, counts.lost)
+            behind.add_metric(names, counts.behind)
+    return received, duplicate, lost, behind

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Form, Query, Request
 from fastapi.responses import RedirectResponse, Response
 
+from collector.domain.days import DAY_MS, Days
 from collector.domain.evidence import evidence_text
 from collector.domain.identity import SeriesKey
 from collector.domain.lifecycle import ACTS, MAX_NOTE, TABLE, What, act_on
 from collector.domain.lifecycle import Refusal as NotAllowed
 from collector.domain.series import Sample
 from collector.domain.warning import State, Warning
+from collector.intake.day_account import Count, Wanted, totals
+from collector.seams import StorageFailed
 from collector.web import api_readings, api_warnings
 from collector.web.answers import SiteParameter, WarningParameter, require_series, require_site, require_warning
 from collector.web.api_sites import MOST_OPEN_WARNINGS, cards
@@ -47,6 +50,8 @@ from collector.web.wording import series_name, series_path
 
 Hours = Literal[6, 24, 72, 168]
 HOURS: tuple[Hours, ...] = (6, 24, 72, 168)
+LOST_DAYS = 7
+"""Days that a site's page looks back for losses."""
 CHART_POINTS = 600
 NEWEST_ROWS = 30
 WARNINGS_A_PAGE = 50
@@ -105,7 +110,23 @@ def _site_pages(routes: APIRouter, parts: WebParts, rendering: Rendering) -> Non
         open_ = parts.operations.warnings(site, OPEN_STATES, limit=20)
         people = parts.county().people
         responsible = people.get(found[0].site.responsible)
-        return rendering.page(request, "site.html", card=found[0], groups=groups, warnings=open_, responsible=responsible)
+        return rendering.page(
+            request,
+            "site.html",
+            card=found[0],
+            groups=groups,
+            warnings=open_,
+            responsible=responsible,
+            lost=_lost_lately(parts, site),
+        )
+
+
+def _lost_lately(parts: WebParts, site: str) -> Mapping[Count, int]:
+    """The counts of the last days; zeros where the account cannot be read: the page does not depend on it."""
+    try:
+        return totals(parts.account(Wanted(site, first=Days("UTC").of(parts.clock.utc_ms() - LOST_DAYS * DAY_MS))))
+    except StorageFailed:
+        return totals(())
 
 
 def _chart_page(routes: APIRouter, parts: WebParts, rendering: Rendering) -> None:

@@ -7,7 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from collector.domain.county import County
+from collector.domain.identity import GatewayId
 from collector.domain.pulse import GatewayPulse
+from collector.intake.day_account import DayAccount, Wanted
 from collector.intake.records import Refusals
 from collector.seams import Operations, Store
 from edge_agent.common.clock import Clock
@@ -31,6 +33,11 @@ class WebSettings:
     """Software version, shown at the foot of each page and in the metrics."""
 
 
+def _no_account(_wanted: Wanted) -> Sequence[DayAccount]:
+    """Of a page without an account behind it."""
+    return ()
+
+
 @dataclass(frozen=True, slots=True)
 class WebParts:
     """Everything the page reads and the one thing it changes (`operations.act`)."""
@@ -47,3 +54,7 @@ class WebParts:
     settings: WebSettings = field(default_factory=WebSettings)
     refusals: Callable[[], Refusals] = Refusals
     """Messages that the intake refused; cheap."""
+    account: Callable[[Wanted], Sequence[DayAccount]] = _no_account
+    """What was expected of each gateway on each day and what came of it. Raises StorageFailed."""
+    given_up: Callable[[], Mapping[tuple[GatewayId, str], int]] = dict
+    """Readings that gateways reported lost since the start, by reason; cheap."""

@@ -110,6 +110,52 @@ class ReadingsBody(_Body):
     next: str | None
 
 
+class AbsentBody(_Body):
+    """Batches first..last of a lane that are not here. why: null while they may still come. readings: null where nobody knows."""
+
+    epoch: str
+    lane: Literal["n", "u"]
+    first: int
+    last: int
+    why: str | None
+    readings: int | None
+    from_: Annotated[Time, Field(serialization_alias="from")]
+    to: Time
+
+
+class AccountCounts(_Body):
+    """In batches, and in readings where the name says so. expected = received + lost + missing."""
+
+    expected: int
+    received: int
+    lost: int
+    missing: int
+    late: int
+    duplicate: int
+    received_readings: int
+    lost_readings: int
+    late_readings: int
+
+
+class AccountDayBody(AccountCounts):
+    """One gateway on one day of its site's time zone. why: batches lost, by reason."""
+
+    site: str
+    gateway: str
+    day: str
+    why: dict[str, int]
+    absent: list[AbsentBody]
+
+
+class AccountBody(_Body):
+    """By site, gateway and day. left_out: days beyond the bound of an answer; the total counts them."""
+
+    late_after_s: int
+    days: list[AccountDayBody]
+    left_out: int
+    total: AccountCounts
+
+
 class EvidenceBody(_Body):
     """A series path `gateway/device.point` and what it showed."""
 

@@ -79,7 +79,7 @@ class Feed:
         codes = tuple((qualities or {}).get(t, 0) for t in values)
         return self._message(NORMAL, received_s, columns=(SeriesColumn(info, times, tuple(values.values()), codes),))
 
-    def event(self, kind: str, on: bool, at_s: float, received_s: float, subject: str = "probe") -> Interpreted:
+    def event(self, kind: str, on: bool | None, at_s: float, received_s: float, subject: str = "probe") -> Interpreted:
         return self._message(URGENT, received_s, events=(SiteEvent(T0 + round(at_s * 1000), kind, on, subject),))
 
     def _message(

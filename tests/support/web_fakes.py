@@ -17,6 +17,8 @@ from collector.domain.lifecycle import Refusal, act_on
 from collector.domain.pulse import GatewayPulse
 from collector.domain.series import Sample, SeriesInfo
 from collector.domain.warning import Act, Warning
+from collector.intake.day_account import DayAccount
+from collector.intake.daybook import DayId
 from collector.seams import Refused, StoreAway, StoreBatch
 from collector.web.app import build
 from collector.web.parts import WebParts, WebSettings
@@ -143,6 +145,7 @@ class Station:
     pulses: list[GatewayPulse]
     clock: StandingClock
     problems: list[Problem] = field(default_factory=list)
+    accounts: list[DayAccount] = field(default_factory=list)
 
     def parts(self, settings: WebSettings | None = None) -> WebParts:
         return WebParts(
@@ -153,6 +156,10 @@ class Station:
             clock=self.clock,
             problems=lambda: self.problems,
             settings=settings or WebSettings(version="0.1.0"),
+            account=lambda wanted: [
+                one for one in self.accounts if wanted.fits(DayId(one.site, one.gateway, one.day)) and wanted.holds(one.day)
+            ],
+            given_up=lambda: {(GatewayId("shuanghe", "gw-1"), "overflow"): 70},
         )
 
 

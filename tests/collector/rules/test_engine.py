@@ -235,6 +235,19 @@ def test_good_readings_of_a_later_run_end_a_silence_that_nobody_took_back() -> N
     assert times(run(engine, [(T0 + 91_000, again)])) == [("over", 90)]
 
 
+def test_what_happens_at_an_instant_is_over_when_it_has_not_happened_again() -> None:
+    engine = Engine((load_rules()["outbox-dropped"],), county())
+    feed, hour = Feed(), 3600
+    steps: list[Step] = []
+    for at_s in (0, hour // 2):
+        steps.append((T0 + at_s * 1000, feed.event("outbox.dropped", None, at_s, at_s, "")))
+        steps += [(T0 + t * 1000, pulses(T0 + t * 1000)) for t in range(at_s, at_s + hour // 2, 60)]
+    assert times(run(engine, steps)) == [("raised", 0)]
+    engine = Engine((load_rules()["outbox-dropped"],), county(), engine.dump())
+    quiet: list[Step] = [(T0 + t * 1000, pulses(T0 + t * 1000)) for t in range(hour, 2 * hour, 60)]
+    assert times(run(engine, quiet)) == [("over", hour // 2)]
+
+
 def test_a_state_of_a_newer_version_or_of_something_else_is_refused() -> None:
     with pytest.raises(ValueError, match="not a state"):
         Engine((), county(), b"\xc1")

@@ -14,6 +14,8 @@ import pytest
 from prometheus_client import generate_latest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
+from collector.domain.pulse import LaneCounts
+from collector.intake.day_account import Absent, DayAccount
 from collector.intake.records import Refusals
 from collector.web.api_readings import csv_cell
 from collector.web.app import build
@@ -243,6 +245,38 @@ def test_refused_messages_are_counted_by_reason() -> None:
     text = generate_latest(Metrics(parts).registry).decode()
     assert 'waterworks_messages_refused_total{reason="shape"} 3.0' in text
     assert 'waterworks_messages_refused_total{reason="topic"} 1.0' in text
+
+
+def test_lanes_and_what_was_given_up_are_counted_apart() -> None:
+    here = station()
+    lanes = (LaneCounts("n", 10, 2, 3, 1), LaneCounts("u", 5, 0, 0, 0))
+    here.pulses = [replace(here.pulses[0], lanes=lanes)]
+    text = generate_latest(Metrics(here.parts()).registry).decode()
+    assert 'waterworks_lane_batches_duplicate_total{gateway="gw-1",lane="n",site="shuanghe"} 2.0' in text
+    assert 'waterworks_lane_batches_lost_total{gateway="gw-1",lane="n",site="shuanghe"} 3.0' in text
+    assert 'waterworks_lane_batches_behind{gateway="gw-1",lane="u",site="shuanghe"} 0.0' in text
+    assert 'waterworks_gateway_readings_given_up_total{gateway="gw-1",reason="overflow",site="shuanghe"} 70.0' in text
+
+
+def test_the_account_by_gateway_and_day(http: httpx.Client, here: Station) -> None:
+    hole = Absent("1-00000000000000aa", "n", 3, 5, "", None, NOW_MS - 1000, NOW_MS)
+    one = DayAccount("shuanghe", "gw-1", "2026-04-30", 10, 2, 3, 4, 5, 100, 20, 40, {"overflow": 2}, [hole])
+    here.accounts = [one, replace(one, day="2026-05-01"), replace(one, day="2026-01-01"), replace(one, site="qingshan")]
+    body = http.get("/api/v1/account", params={"site": "shuanghe", "to": "2026-04-30"}).json()
+    assert body["days"] == [
+        {
+            "site": "shuanghe", "gateway": "gw-1", "day": "2026-04-30", "expected": 15, "received": 10, "lost": 2, "missing": 3,
+            "late": 4, "duplicate": 5, "received_readings": 100, "lost_readings": 20, "late_readings": 40, "why": {"overflow": 2},
+            "absent": [
+                {"epoch": "1-00000000000000aa", "lane": "n", "first": 3, "last": 5, "why": None, "readings": None,
+                 "from": "2026-05-01T01:59:59.000Z", "to": "2026-05-01T02:00:00.000Z"}
+            ],
+        }
+    ]  # fmt: skip
+    assert (body["late_after_s"], body["left_out"], body["total"]["expected"]) == (3600, 0, 15)
+    assert http.get("/api/v1/account").json()["total"]["expected"] == 45, "the last 31 days"
+    assert http.get("/api/v1/account", params={"from": "2026-01-01"}).json()["total"]["expected"] == 60
+    assert http.get("/api/v1/account", params={"from": "may"}).status_code == 422
 
 
 def test_openapi_is_the_golden_one() -> None:

@@ -12,6 +12,7 @@ import httpx
 import pytest
 
 from collector.domain.series import Sample
+from collector.intake.day_account import DayAccount
 from collector.web.language import TEXTS
 from tests.support.web_fakes import CURRENT, HOSTILE, NOW_MS, Station, served, station
 
@@ -88,6 +89,18 @@ def test_sites_in_words(http: httpx.Client) -> None:
     assert [one for one in texts if one in {"红色告警", "网关失联", "未接入", "正常"}] == ["红色告警", "网关失联", "未接入", "正常"]
     assert "红色 1" in texts
     assert "最近通信 刚刚" in " ".join(texts)
+
+
+def test_site_says_what_was_lost(http: httpx.Client, here: Station) -> None:
+    assert "lost" not in " ".join(tree(http, "/sites/shuanghe", "en").texts)
+    here.accounts = [
+        DayAccount("shuanghe", "gw-1", "2026-04-30", received=10, lost=3, lost_readings=70),
+        DayAccount("shuanghe", "gw-1", "2026-04-01", lost=100),
+        DayAccount("qingshan", "gw-2", "2026-04-30", lost=100),
+    ]
+    told = "In the last 7 days 3 batches were lost, 70 readings of them known; charts have holes there."
+    assert told in tree(http, "/sites/shuanghe", "en").texts
+    assert "近 7 天有 3 批数据丢失" in " ".join(tree(http, "/sites/shuanghe", "zh").texts)
 
 
 def test_site_shows_values_with_units(http: httpx.Client) -> None:
