@@ -14,8 +14,8 @@ from edge_agent.cli.output import AsJson, say, say_json
 from edge_agent.common.problem import Exit, Problem, ProblemError
 
 RTC_BATTERY = "clock.rtc-battery"
-OLD_S = 300
-"""An outbox whose oldest batch is older has a trouble."""
+OLD_MS = 300_000
+"""An outbox whose oldest batch is older has a trouble, where the agent does not say when a batch is late by its settings."""
 
 
 def register(app: typer.Typer) -> None:
@@ -72,8 +72,9 @@ def troubles(body: Mapping[str, Any], now_ms: int) -> list[str]:
     delivery = body.get("delivery") or {}
     if delivery.get("disk"):
         found.append(f"The outbox works from memory: {delivery['disk']}.")
-    if (delivery.get("oldest_ms") or 0) > OLD_S * 1000:
-        found.append(f"The oldest batch has waited {_span(delivery['oldest_ms'] // 1000)} for the collector's receipt.")
+    if _is_late(delivery):
+        waited = _span(delivery["oldest_ms"] // 1000)
+        found.append(f"The oldest batch has waited {waited} for the collector's receipt; {_drain(delivery, link)}.")
     if delivery.get("dropped"):
         found.append(f"{delivery['dropped']} readings were dropped because the outbox was full or too old.")
     for event in body.get("standing", []):
@@ -99,7 +100,8 @@ def _text(body: Mapping[str, Any], wrong: list[str]) -> str:
         + (f", within {clock['bound_ms']} ms" if clock["source"] else "")
         + (f"; RTC: {clock['rtc']}" if clock.get("rtc") else ""),
         f"outbox   {delivery.get('depth', 0)} batches wait ({delivery.get('on_disk', 0)} on disk)"
-        + (f", the oldest for {_span(delivery['oldest_ms'] // 1000)}" if delivery.get("oldest_ms") else ""),
+        + (f", the oldest for {_span(delivery['oldest_ms'] // 1000)}" if delivery.get("oldest_ms") else "")
+        + (f"; {_drain(delivery, link)}" if _is_late(delivery) else ""),
         f"readings {delivery.get('taken', 0)} taken, {delivery.get('delivered', 0)} delivered since the start",
         *_saver(body.get("saver") or {}),
         "buses    " + (", ".join(body["buses"]) or "none"),
@@ -136,6 +138,22 @@ def _link(link: Mapping[str, Any]) -> str:
         return "connected"
     next_try_s = link.get("next_try_s")
     return "not connected, trying now" if next_try_s is None else f"not connected, next try in {next_try_s:.0f} s"
+
+
+def _is_late(delivery: Mapping[str, Any]) -> bool:
+    return int(delivery.get("oldest_ms") or 0) > int(delivery.get("late_ms", OLD_MS))
+
+
+def _drain(delivery: Mapping[str, Any], link: Mapping[str, Any]) -> str:
+    """How a backlog goes on, as part of a sentence."""
+    readings, rate = delivery.get("depth_readings", 0), delivery.get("drain_per_s")
+    if not link.get("up"):
+        return f"not draining: there is no connection; {readings} readings wait"
+    if rate is None:
+        return f"{readings} readings wait, how fast they drain is not known yet"
+    if delivery.get("drain_s") is None:
+        return f"not draining: {readings} readings wait, and as many come as go, or more"
+    return f"{readings} readings wait, drained in about {_span(delivery['drain_s'])} at {rate:.3g} readings a second"
 
 
 def _air(link: Mapping[str, Any]) -> str:

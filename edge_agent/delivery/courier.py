@@ -17,6 +17,7 @@ from edge_agent.contract.encoding import encode_birth_body
 from edge_agent.contract.message import NORMAL, URGENT, Lane, LaneReceipt
 from edge_agent.delivery import machine as ev
 from edge_agent.delivery.batching import OpenBatch, new_open_batches
+from edge_agent.delivery.drain import Drain
 from edge_agent.delivery.holding import Holding, Memory
 from edge_agent.delivery.outbox import Held
 from edge_agent.delivery.receipts import Receipts
@@ -48,6 +49,7 @@ class Courier:
         self._wake_ms: int | None = None
         self._refused: set[tuple[str, str, str]] = set()
         self._taken = self._delivered = 0
+        self._drain = Drain()
         self._on: dict[type, Callable[[Any], None]] = {
             ev.Start: self._start, ev.TakenUp: self._take_up, ev.Taken: self._take, ev.Happened: self._happen,
             ev.NewBirth: self._rebirth, ev.SendBirth: self._send_birth, ev.Connected: self._connect,
@@ -66,15 +68,18 @@ class Courier:
         self._write_due()
         self._send()
         self._ask_to_wake()
+        self._drain.note(now_ms, self.holding.outbox.depth_readings)
         return self._actions
 
     def figures(self, now_ms: int) -> ev.Figures:
         """What `status` shows. depth_readings counts those in open batches too."""
         held = self.holding
         outbox, open_readings = held.outbox, sum(batch.readings for batch in self._open())
+        drain_per_s = self._drain.readings_per_s(now_ms, outbox.depth_readings)
         return ev.Figures(
             self._taken, self._delivered, outbox.depth, outbox.depth_readings + open_readings, outbox.depth_bytes, outbox.on_disk,
             held.oldest_ms(now_ms), held.dropped, held.unstamped(), held.epoch, self._connected, held.durability.disk,
+            self._settings.late_ms, drain_per_s, self._drain.left_s(now_ms, outbox.depth_readings),
         )  # fmt: skip
 
     # --- what comes in ---

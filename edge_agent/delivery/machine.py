@@ -265,3 +265,9 @@ class Figures:
     connected: bool
     disk: str = ""
     """Not empty: why the outbox works from memory at present."""
+    late_ms: int = 300_000
+    """A batch that is older is late: 5 minutes beyond the time that batch and receipt may take by the settings."""
+    drain_per_s: float | None = None
+    """Readings by which the backlog shrinks a second, over the last minutes; negative while it grows, None while unknown."""
+    drain_s: int | None = None
+    """When the backlog will be gone at this rate; None while unknown or not draining."""

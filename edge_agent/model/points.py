@@ -209,6 +209,12 @@ class Delivery:
         return max(self.resend_ms, hold_ms + self.resend_ms // 2)
 
     @property
+    def late_ms(self) -> int:
+        """A batch that is older is late: 5 minutes beyond the time that it and its receipt may take."""
+        batch_ms = max(self.batch_ms, self.budget.batch_most_ms if self.budget is not None else 0)
+        return batch_ms + self.receipt_hold_ms + 300_000
+
+    @property
     def shortest_window_ms(self) -> int:
         """That of readings of urgent points."""
         return self.window_ms if self.urgent_window_ms is None else min(self.urgent_window_ms, self.window_ms)
