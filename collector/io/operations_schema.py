@@ -6,6 +6,7 @@ import sqlite3
 from pathlib import Path
 
 from edge_agent.common.problem import Problem, ProblemError
+from edge_agent.common.wal import settle
 
 VERSION = 1
 
@@ -43,6 +44,7 @@ def open_database(path: Path) -> sqlite3.Connection:
         found = connection.execute("PRAGMA user_version").fetchone()[0]
         if found > VERSION:
             raise ProblemError(_newer(path, found))
+        settle(connection, path)
         if found == 0:
             connection.executescript(f"BEGIN IMMEDIATE;{_SCHEMA}PRAGMA user_version = {VERSION};COMMIT;")
     except (sqlite3.DatabaseError, OSError) as error:

@@ -6,6 +6,7 @@ import sqlite3
 from pathlib import Path
 
 from edge_agent.common.problem import Problem, ProblemError
+from edge_agent.common.wal import settle
 
 SCHEMA = 1
 TABLES = """
@@ -47,6 +48,18 @@ def open_database(path: Path) -> sqlite3.Connection:
         if version == 0:
             database.executescript(f"BEGIN; {TABLES} PRAGMA user_version={SCHEMA}; COMMIT;")
     except (sqlite3.Error, OSError) as error:
-        do = "move the file away: it is made anew from the log and from backups."
-        raise ProblemError(Problem("STO502", str(path), f"The store cannot be opened: {error}.", do)) from error
+        raise ProblemError(_unreadable(path, error)) from error
     return database
+
+
+def settle_database(database: sqlite3.Connection, path: Path) -> None:
+    """What the store believes is on the medium. Raises ProblemError (STO502)."""
+    try:
+        settle(database, path)
+    except sqlite3.Error as error:
+        raise ProblemError(_unreadable(path, error)) from error
+
+
+def _unreadable(path: Path, error: Exception) -> Problem:
+    do = "move the file away: it is made anew from the log and from backups."
+    return Problem("STO502", str(path), f"The store cannot be opened: {error}.", do)
