@@ -17,6 +17,7 @@ import msgspec
 
 from edge_agent.common.hazard import hazard
 from edge_agent.common.problem import Problem, ProblemError
+from edge_agent.common.wal import settle
 from edge_agent.delivery.machine import Anchor, Key, Stored
 
 SCHEMA = 1
@@ -24,6 +25,8 @@ WAL_PAGES = 256
 """So long the write-ahead log becomes before it is carried over; it is written over in place from then on."""
 OPEN_BYTES = 16 << 20
 """At the start bodies are loaded up to this; the rest stays on disk until it is sent."""
+READ_TRIES = 3
+"""A file that is not sound so often in a row at the start is set aside; a medium that refuses once says nothing about the file."""
 _TABLES = """
 CREATE TABLE meta(name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE part(id INTEGER PRIMARY KEY, crc INTEGER NOT NULL, messages BLOB NOT NULL);
@@ -73,13 +76,14 @@ class OutboxFile:
 
     def open(self) -> Opened:
         """Opens or makes the file; a damaged one goes to `<name>.damaged-<n>`. Raises OutboxFailed, ProblemError (OUT201)."""
-        try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            return self._load()
-        except (sqlite3.Error, OSError) as error:
-            self.close()
-            if not isinstance(error, sqlite3.DatabaseError) or not _is_damage(error):
-                raise OutboxFailed(str(error)) from error
+        for _ in range(READ_TRIES):  # SQLite tells of a page that the medium refused to read in the words of a damaged one
+            try:
+                self.path.parent.mkdir(parents=True, exist_ok=True)
+                return self._load()
+            except (sqlite3.Error, OSError) as error:
+                self.close()
+                if not isinstance(error, sqlite3.DatabaseError) or not _is_damage(error):
+                    raise OutboxFailed(str(error)) from error
         try:
             aside = self._set_aside()
             return replace(self._load(), set_aside=aside)
@@ -236,6 +240,7 @@ class OutboxFile:
             raise ProblemError(Problem("OUT201", str(self.path), what, "install the newer version again, or move the file away."))
         for pragma in ("journal_mode=WAL", "synchronous=FULL", f"wal_autocheckpoint={WAL_PAGES}", "secure_delete=OFF"):
             database.execute(f"PRAGMA {pragma}").fetchall()
+        settle(database, self.path)
         if version == 0:
             with database:
                 database.executescript(f"BEGIN; {_TABLES} PRAGMA user_version={SCHEMA}; COMMIT;")
