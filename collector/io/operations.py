@@ -285,12 +285,15 @@ class SqliteOperations:
         db.execute("INSERT INTO acts (at_ms, who, what, warning, note, hash) VALUES (?, ?, ?, ?, ?, ?)", values)
 
     def _read(self, sql: str, values: Sequence[str | int]) -> list[Any]:
-        connection: sqlite3.Connection | None = getattr(self._reading, "connection", None)
-        if connection is None:
-            connection = self._reading.connection = connect(self._path)
-            with self._writing:
-                self._readers.append(connection)
-        return connection.execute(sql, values).fetchall()
+        try:
+            connection: sqlite3.Connection | None = getattr(self._reading, "connection", None)
+            if connection is None:
+                connection = self._reading.connection = connect(self._path)
+                with self._writing:
+                    self._readers.append(connection)
+            return connection.execute(sql, values).fetchall()
+        except sqlite3.Error as error:
+            raise StorageFailed(f"operations database: {error}") from error
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
