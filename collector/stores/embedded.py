@@ -21,10 +21,11 @@ from collector.seams import StorageFailed, StoreBatch
 from collector.stores import StoreSettings
 from collector.stores import embedded_hours as hours
 from collector.stores.embedded_rows import pack_attributes, pack_columns, pack_value, unpack_attributes, unpack_value
-from collector.stores.embedded_schema import open_database, settle_database
+from collector.stores.embedded_schema import open_database, opening
 from collector.stores.rollup import HOUR_MS, MINUTE_MS, Minute, minute_window, thin
 from edge_agent.common.clock import Clock, SystemClock
 from edge_agent.common.hazard import hazard
+from edge_agent.common.wal import settle
 
 KIND = "embedded"
 FILE = "store.sqlite"
@@ -57,8 +58,9 @@ class EmbeddedStore:
         self._all: list[sqlite3.Connection] = []
         self._local = threading.local()
         self._writer = self._connect()
-        settle_database(self._writer, path)
-        self._known = {known.info.key: known for known in _load_series(self._writer, None)}
+        with opening(path):
+            settle(self._writer, path)
+            self._known = {known.info.key: known for known in _load_series(self._writer, None)}
         self._changed: dict[SeriesKey, _Known | None] = {}
         """What the write at hand replaced in `_known`."""
         self._spans: dict[GatewayId, int] = {}

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from edge_agent.common.problem import Problem, ProblemError
-from edge_agent.common.wal import settle
 
 SCHEMA = 1
 TABLES = """
@@ -33,7 +34,7 @@ CREATE TABLE latest(series INTEGER PRIMARY KEY, time_ms INTEGER NOT NULL, value 
 
 def open_database(path: Path) -> sqlite3.Connection:
     """A connection to the store, made if it is not there. Raises ProblemError (STO501 newer, STO502 unreadable)."""
-    try:
+    with opening(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch(mode=0o600)
         database = sqlite3.connect(path, isolation_level=None, timeout=30.0, check_same_thread=False)
@@ -47,19 +48,14 @@ def open_database(path: Path) -> sqlite3.Connection:
             database.execute(f"PRAGMA {pragma}").fetchall()
         if version == 0:
             database.executescript(f"BEGIN; {TABLES} PRAGMA user_version={SCHEMA}; COMMIT;")
-    except (sqlite3.Error, OSError) as error:
-        raise ProblemError(_unreadable(path, error)) from error
     return database
 
 
-def settle_database(database: sqlite3.Connection, path: Path) -> None:
-    """What the store believes is on the medium. Raises ProblemError (STO502)."""
+@contextmanager
+def opening(path: Path) -> Iterator[None]:
+    """Whatever SQLite or the system refuses meanwhile is ProblemError (STO502)."""
     try:
-        settle(database, path)
-    except sqlite3.Error as error:
-        raise ProblemError(_unreadable(path, error)) from error
-
-
-def _unreadable(path: Path, error: Exception) -> Problem:
-    do = "move the file away: it is made anew from the log and from backups."
-    return Problem("STO502", str(path), f"The store cannot be opened: {error}.", do)
+        yield
+    except (sqlite3.Error, OSError) as error:
+        do = "move the file away: it is made anew from the log and from backups."
+        raise ProblemError(Problem("STO502", str(path), f"The store cannot be opened: {error}.", do)) from error
