@@ -114,7 +114,7 @@ class Collector:
         parts.callback(store.close)
         self._page = settings_of(settings.web, __version__)
         self.page_url = self._page.base_url
-        operations = SqliteOperations(loaded.state / OPERATIONS_FILE, county, tuple(notifiers), self.page_url)
+        operations = self._operations = SqliteOperations(loaded.state / OPERATIONS_FILE, county, tuple(notifiers), self.page_url)
         parts.callback(operations.close)
         book = SqliteAccountBook(loaded.state / ACCOUNT_FILE)
         parts.callback(book.close)
@@ -160,6 +160,7 @@ class Collector:
             self._disk.problem(),
             self._log.problem(),
             self._status_file.problem(),
+            *self._operations.problems(),
             *self._pipeline.problems(),
         ]
         return [problem for problem in found if problem is not None]

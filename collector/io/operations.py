@@ -22,11 +22,12 @@ from collector.domain.county import County
 from collector.domain.lifecycle import Refusal, act_on, ended
 from collector.domain.notice_text import over_text, raised_text
 from collector.domain.warning import Act, State, Warning
-from collector.io.operations_schema import connect, open_database
+from collector.io.operations_schema import COLUMNS, connect, open_database
 from collector.rules.changes import Change, Raised
 from collector.seams import Notice, Outcome, Refused, StorageFailed
 from edge_agent.common.hazard import hazard
 from edge_agent.common.problem import Problem
+from edge_agent.common.row_checks import sound
 from edge_agent.contract.message import Text
 
 LEASE_MS = 60_000
@@ -38,6 +39,10 @@ GIVE_UP_MS = 86_400_000
 COLLECTOR = "collector"
 """Who acts in the audit trail when it is no person."""
 
+_WARNING, _NOTICE, _SUMMARY, _ENGINE, _ACT = (
+    sound(COLUMNS, table) for table in ("warnings", "notices", "summaries", "engine", "acts")
+)
+"""Conditions: only rows whose checksum is right are read."""
 _warning_decoder = msgspec.msgpack.Decoder(Warning)
 _notice_decoder = msgspec.msgpack.Decoder(Notice)
 _encode = msgspec.msgpack.Encoder().encode
@@ -84,9 +89,10 @@ class SqliteOperations:
         self._channels = tuple(channels)
         self._page_url = page_url.rstrip("/")
         self._writing = threading.Lock()
-        self._writer = open_database(path)
+        self._writer, aside = open_database(path)
         self._reading = threading.local()
         self._readers: list[sqlite3.Connection] = []
+        self._problems = self._look(aside)
 
     # --- warnings and acts (seams.Operations) ---
 
@@ -94,7 +100,7 @@ class SqliteOperations:
         self, site: str | None = None, states: Iterable[State] | None = None, limit: int = 200, before_ms: int | None = None
     ) -> Sequence[Warning]:
         """Newest (by began_ms) first."""
-        where, values = ["1"], list[str | int]()
+        where, values = [_WARNING], list[str | int]()
         if site is not None:
             where.append("site = ?")
             values.append(site)
@@ -110,7 +116,7 @@ class SqliteOperations:
 
     def warning(self, id: str) -> Warning | None:
         """One warning."""
-        rows = self._read("SELECT body FROM warnings WHERE id = ?", (id,))
+        rows = self._read(f"SELECT body FROM warnings WHERE id = ? AND {_WARNING}", (id,))
         return _warning_decoder.decode(rows[0][0]) if rows else None
 
     def act(self, id: str, what: Literal["acknowledge", "close", "return"], who: str, note: str, now_ms: int) -> Warning:
@@ -128,9 +134,8 @@ class SqliteOperations:
 
     def acts(self, id: str) -> Sequence[Act]:
         """What was done, oldest first."""
-        return [
-            Act(*row) for row in self._read("SELECT at_ms, who, what, warning, note FROM acts WHERE warning = ? ORDER BY n", (id,))
-        ]
+        sql = f"SELECT at_ms, who, what, warning, note FROM acts WHERE warning = ? AND {_ACT} ORDER BY n"
+        return [Act(*row) for row in self._read(sql, (id,))]
 
     def verify_audit(self) -> Problem | None:
         """None if the audit trail is whole; else OPS703 with the first line that does not follow."""
@@ -152,19 +157,19 @@ class SqliteOperations:
 
     def cursor(self) -> int:
         """The log offset up to which everything has been judged; 0 at first."""
-        rows = self._read("SELECT cursor FROM engine", ())
+        rows = self._read(f"SELECT cursor FROM engine WHERE {_ENGINE}", ())
         return int(rows[0][0]) if rows else 0
 
     def rule_state(self) -> bytes:
         """The engine's state that belongs to `cursor`; empty at first."""
-        rows = self._read("SELECT state FROM engine", ())
+        rows = self._read(f"SELECT state FROM engine WHERE {_ENGINE}", ())
         return bytes(rows[0][0]) if rows else b""
 
     def commit(self, cursor: int, state: bytes, changes: Sequence[Change], now_ms: int) -> None:
         """Makes all of it durable at once. Applying a change that is there already does nothing."""
         hazard("operations.commit.before")
         with self._transaction() as db:
-            db.execute("INSERT OR REPLACE INTO engine VALUES (1, ?, ?)", (cursor, state))
+            db.execute("INSERT OR REPLACE INTO engine (one, cursor, state) VALUES (1, ?, ?)", (cursor, state))
             for change in changes:
                 if isinstance(change, Raised):
                     self._raise(db, change.warning, now_ms)
@@ -197,7 +202,7 @@ class SqliteOperations:
         """Takes what has to be sent now, oldest first, for LEASE_MS; each attempt is on record before it is made."""
         found = []
         with self._transaction() as db:
-            sql = "SELECT id, channel, body, attempts FROM notices WHERE next_ms <= ? ORDER BY made_ms, id LIMIT ?"
+            sql = f"SELECT id, channel, body, attempts FROM notices WHERE next_ms <= ? AND {_NOTICE} ORDER BY made_ms, id LIMIT ?"
             for id, channel, body, attempts in db.execute(sql, (now_ms, limit)).fetchall():
                 db.execute("UPDATE notices SET next_ms = ?, attempts = attempts + 1 WHERE id = ?", (now_ms + LEASE_MS, id))
                 db.execute("INSERT INTO attempts (notice, n, began_ms) VALUES (?, ?, ?)", (id, attempts + 1, now_ms))
@@ -224,18 +229,21 @@ class SqliteOperations:
     def deliveries(self, warning_id: str) -> Sequence[Delivery]:
         """What was sent for a warning, and what came of it."""
         last = "SELECT detail FROM attempts WHERE notice = id ORDER BY n DESC LIMIT 1"
-        sql = f"SELECT body, channel, state, attempts, coalesce(({last}), '') FROM notices WHERE warning = ? ORDER BY made_ms, id"
+        sql = (
+            f"SELECT body, channel, state, attempts, coalesce(({last}), '') FROM notices"
+            f" WHERE warning = ? AND {_NOTICE} ORDER BY made_ms, id"
+        )
         return [Delivery(_notice_decoder.decode(row[0]), *row[1:]) for row in self._read(sql, (warning_id,))]
 
     # --- daily summaries ---
 
     def summary_days(self) -> frozenset[str]:
         """Days of which a summary is stored."""
-        return frozenset(day for (day,) in self._read("SELECT day FROM summaries", ()))
+        return frozenset(day for (day,) in self._read(f"SELECT day FROM summaries WHERE {_SUMMARY}", ()))
 
     def summaries(self, limit: int = 31) -> Sequence[Summary]:
         """The newest first."""
-        rows = self._read("SELECT day, made_ms, zh, en FROM summaries ORDER BY day DESC LIMIT ?", (limit,))
+        rows = self._read(f"SELECT day, made_ms, zh, en FROM summaries WHERE {_SUMMARY} ORDER BY day DESC LIMIT ?", (limit,))
         return [Summary(day, made_ms, Text(zh, en)) for day, made_ms, zh, en in rows]
 
     def store_summary(self, day: str, text: Text, now_ms: int) -> bool:
@@ -243,10 +251,22 @@ class SqliteOperations:
         with self._transaction() as db:
             if db.execute("SELECT 1 FROM summaries WHERE day = ?", (day,)).fetchone():
                 return False
-            db.execute("INSERT INTO summaries VALUES (?, ?, ?, ?)", (day, now_ms, text.zh, text.en))
+            db.execute("INSERT INTO summaries (day, made_ms, zh, en) VALUES (?, ?, ?, ?)", (day, now_ms, text.zh, text.en))
             for channel in self._channels:
                 self._queue(db, Notice(f"summary~{day}~{channel}", "summary", None, text), channel, now_ms)
         return True
+
+    def problems(self) -> list[Problem]:
+        """What a person should know of the file: it was damaged when it was opened, or its audit trail is not whole."""
+        return self._problems
+
+    def _look(self, aside: str) -> list[Problem]:
+        found = [self.verify_audit()]
+        if aside:
+            what = f"The operations database was damaged. It is kept as {aside}; every row that was sound is in use."
+            do = "check the disk; if warnings or acts of people are missing, bring them back with `collector restore`."
+            found.append(Problem("OPS704", str(self._path), what, do))
+        return [problem for problem in found if problem is not None]
 
     def close(self) -> None:
         """Closes every connection."""
@@ -270,13 +290,13 @@ class SqliteOperations:
 
     @staticmethod
     def _stored(db: sqlite3.Connection, id: str) -> Warning | None:
-        row = db.execute("SELECT body FROM warnings WHERE id = ?", (id,)).fetchone()
+        row = db.execute(f"SELECT body FROM warnings WHERE id = ? AND {_WARNING}", (id,)).fetchone()
         return _warning_decoder.decode(row[0]) if row else None
 
     @staticmethod
     def _store(db: sqlite3.Connection, warning: Warning) -> None:
         values = (warning.id, warning.site, warning.state, warning.began_ms, _encode(warning))
-        db.execute("INSERT OR REPLACE INTO warnings VALUES (?, ?, ?, ?, ?)", values)
+        db.execute("INSERT OR REPLACE INTO warnings (id, site, state, began_ms, body) VALUES (?, ?, ?, ?, ?)", values)
 
     @staticmethod
     def _record(db: sqlite3.Connection, act: Act) -> None:

@@ -6,9 +6,10 @@ import sqlite3
 from pathlib import Path
 
 from edge_agent.common.problem import Problem, ProblemError
+from edge_agent.common.row_checks import find_damage, guard, rescue, set_aside, teach
 from edge_agent.common.wal import settle
 
-VERSION = 1
+VERSION = 2
 
 _SCHEMA = """
 CREATE TABLE engine (one INTEGER PRIMARY KEY CHECK (one = 1), cursor INTEGER NOT NULL, state BLOB NOT NULL);
@@ -33,31 +34,69 @@ CREATE TABLE attempts (
 ) WITHOUT ROWID;
 CREATE TABLE summaries (day TEXT PRIMARY KEY, made_ms INTEGER NOT NULL, zh TEXT NOT NULL, en TEXT NOT NULL) WITHOUT ROWID;
 """
+COLUMNS = {
+    "engine": ("one", "cursor", "state"),
+    "warnings": ("id", "site", "state", "began_ms", "body"),
+    "notices": ("id", "channel", "kind", "warning", "body", "made_ms", "next_ms", "attempts", "state"),
+    "attempts": ("notice", "n", "began_ms", "ended_ms", "ok", "detail"),
+    "summaries": ("day", "made_ms", "zh", "en"),
+    "acts": ("n", "at_ms", "who", "what", "warning", "note", "hash"),
+}
+"""Tables with a checksum in each row (since version 2)."""
 
 
-def open_database(path: Path) -> sqlite3.Connection:
-    """A connection for writing. Raises ProblemError: OPS701 newer schema, OPS702 not a database or not readable."""
+def open_database(path: Path) -> tuple[sqlite3.Connection, str]:
+    """A connection for writing, and the name under which a damaged file was set aside (empty: it was sound).
+
+    Raises ProblemError: OPS701 newer schema, OPS702 not readable.
+    """
     try:
         path.touch(mode=0o600, exist_ok=True)
         path.chmod(0o600)
-        connection = connect(path)
-        found = connection.execute("PRAGMA user_version").fetchone()[0]
-        if found > VERSION:
-            raise ProblemError(_newer(path, found))
-        settle(connection, path)
-        if found == 0:
-            connection.executescript(f"BEGIN IMMEDIATE;{_SCHEMA}PRAGMA user_version = {VERSION};COMMIT;")
-    except (sqlite3.DatabaseError, OSError) as error:
+        connection = _prepared(path)
+        if connection is not None and not find_damage(connection, COLUMNS):
+            return connection, ""
+        if connection is not None:
+            connection.close()
+        aside = set_aside(path)
+        path.touch(mode=0o600)
+        connection = _prepared(path)
+        if connection is None:
+            raise sqlite3.DatabaseError("a new database is not readable")
+        with connection:  # without the engine's row: it begins anew and finds the same warnings in what the log still holds
+            connection.execute("BEGIN IMMEDIATE")
+            rescue(aside, connection, {table: names for table, names in COLUMNS.items() if table != "engine"})
+    except (sqlite3.Error, OSError) as error:
         what = f"The operations database cannot be opened: {error}."
         raise ProblemError(
             Problem("OPS702", str(path), what, "check rights and free space; restore it from a backup if it is damaged.")
         ) from error
+    return connection, aside.name
+
+
+def _prepared(path: Path) -> sqlite3.Connection | None:
+    """Open and of the present version; None if the file is too damaged for that."""
+    try:
+        connection = connect(path)
+        found = connection.execute("PRAGMA user_version").fetchone()[0]
+        if found > VERSION:
+            connection.close()
+            raise ProblemError(_newer(path, found))
+        settle(connection, path)
+        if found < VERSION:
+            schema = _SCHEMA if found == 0 else ""
+            connection.executescript(f"BEGIN IMMEDIATE;{schema}{guard(COLUMNS)}PRAGMA user_version = {VERSION};COMMIT;")
+    except sqlite3.DatabaseError as error:
+        if "malformed" in str(error) or "not a database" in str(error):
+            return None
+        raise
     return connection
 
 
 def connect(path: Path) -> sqlite3.Connection:
     """A plain connection: WAL, and durable at each commit (synchronous FULL)."""
     connection = sqlite3.connect(path, timeout=10.0, isolation_level=None, check_same_thread=False)
+    teach(connection)
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = FULL")
     connection.execute("PRAGMA busy_timeout = 10000")

@@ -78,7 +78,7 @@ class OperationsStorage:
         return {
             "identity": "", "cursor": handle.cursor(), "state": handle.rule_state(), "warnings": warnings,
             "acts": [(w.id, list(handle.acts(w.id))) for w in warnings], "audit": None if problem is None else problem.code,
-            "head": handle.audit_head(), "summaries": list(handle.summaries()),
+            "head": handle.audit_head(), "told": [p.code for p in handle.problems()], "summaries": list(handle.summaries()),
             "deliveries": [list(handle.deliveries(about)) for about in (*(w.id for w in warnings), "")],
         }  # fmt: skip
 

@@ -15,6 +15,7 @@ from collector.io.operations import FIRST_RETRY_MS, GIVE_UP_MS, LEASE_MS, Sqlite
 from collector.rules.changes import Over, Raised
 from collector.seams import Outcome, StorageFailed
 from edge_agent.common.problem import ProblemError
+from edge_agent.common.row_checks import teach
 from edge_agent.contract.message import Text
 from tests.suites.operations import OperationsSuite
 from tests.support.warnings import T0, MemoryOperations, county, raised
@@ -128,6 +129,7 @@ def test_the_audit_trail_shows_every_change(told: SqliteOperations, path: Path) 
     number, head = told.audit_head()
     assert (number, len(head)) == (2, 64)
     with sqlite3.connect(path) as db:
+        teach(db)  # by somebody who knows how rows are checked
         db.execute("UPDATE acts SET who = 'zhang' WHERE n = 2")
     problem = told.verify_audit()
     assert problem is not None
@@ -145,8 +147,12 @@ def test_a_newer_schema_and_damage_are_refused_in_words(path: Path, tmp_path: Pa
         SqliteOperations(path, county())
     broken = tmp_path / "broken.db"
     broken.write_bytes(b"no database at all" * 100)
+    opened = SqliteOperations(broken, county())
+    assert [problem.code for problem in opened.problems()] == ["OPS704"]
+    assert (tmp_path / "broken.db.damaged-1").read_bytes().startswith(b"no database")
+    opened.close()
     with pytest.raises(ProblemError, match="OPS702"):
-        SqliteOperations(broken, county())
+        SqliteOperations(tmp_path, county())
 
 
 def test_nobody_else_may_read_the_file(told: SqliteOperations, path: Path) -> None:

@@ -1,0 +1,102 @@
+"""Does I/O: a checksum on every row of an SQLite database, and what becomes of a database in which a bit has changed.
+
+Triggers write the checksum (CRC-32 over all columns) with each insert and update; `sound(...)` is the condition that readers add,
+so that a changed value is never served. At the start the whole file is looked at (`find_damage`). One with damage is set aside for
+inspection and every row that is sound goes into a new file (`rescue`).
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
+from pathlib import Path
+
+import msgspec
+
+Columns = Mapping[str, Sequence[str]]
+"""The tables with a checksum, and the columns it covers; the first ones are the key."""
+_encode = msgspec.msgpack.Encoder().encode
+
+
+def teach(database: sqlite3.Connection) -> None:
+    """Every connection that writes or checks needs the function `row_crc`."""
+    database.create_function("row_crc", -1, lambda *values: zlib.crc32(_encode(values)), deterministic=True)
+
+
+def sound(columns: Columns, table: str) -> str:
+    """SQL: true for rows whose checksum is right."""
+    return f"{table}.crc IS row_crc({', '.join(f'{table}.{column}' for column in columns[table])})"
+
+
+def guard(columns: Columns) -> str:
+    """SQL that gives existing tables their checksums."""
+    made = []
+    for table, names in columns.items():
+        new = ", ".join(f"NEW.{name}" for name in names)
+        same = " AND ".join(f"{name} IS NEW.{name}" for name in names)
+        put = f"BEGIN UPDATE {table} SET crc = row_crc({new}) WHERE {same}; END"
+        made += [
+            f"ALTER TABLE {table} ADD COLUMN crc INTEGER",
+            f"CREATE TRIGGER {table}_insert AFTER INSERT ON {table} {put}",
+            f"CREATE TRIGGER {table}_update AFTER UPDATE OF {', '.join(names)} ON {table} {put}",
+            f"UPDATE {table} SET crc = row_crc({', '.join(names)})",
+        ]
+    return ";\n".join(made) + ";\n"
+
+
+def find_damage(database: sqlite3.Connection, columns: Columns) -> bool:
+    """True if the file's structure or any row is damaged."""
+    try:
+        if database.execute("PRAGMA integrity_check(1)").fetchone()[0] != "ok":
+            return True
+        return any(
+            database.execute(f"SELECT 1 FROM {table} WHERE NOT {sound(columns, table)} LIMIT 1").fetchone() for table in columns
+        )
+    except sqlite3.DatabaseError as error:
+        if "malformed" in str(error) or "not a database" in str(error):
+            return True
+        raise
+
+
+def set_aside(path: Path) -> Path:
+    """Renames a database with what belongs to it; gives its new path."""
+    number = 1
+    while (aside := path.with_name(f"{path.name}.damaged-{number}")).exists():
+        number += 1
+    for suffix in ("", "-wal", "-shm"):
+        source = path.with_name(path.name + suffix)
+        if source.exists():
+            source.rename(aside.with_name(aside.name + suffix))
+    return aside
+
+
+def rescue(aside: Path, into: sqlite3.Connection, columns: Columns) -> int:
+    """Copies every sound row of the tables. Gives the number of rows."""
+    copied = 0
+    with closing(sqlite3.connect(aside, isolation_level=None)) as old:
+        teach(old)
+        old.text_factory = lambda raw: raw.decode("utf-8", "replace")
+        for table in columns:
+            for names, row in _readable(old, table, sound(columns, table)):
+                marks = ", ".join("?" * len(names))
+                copied += into.execute(f"INSERT OR IGNORE INTO {table} ({', '.join(names)}) VALUES ({marks})", row).rowcount
+    return copied
+
+
+def _readable(old: sqlite3.Connection, table: str, condition: str) -> Iterator[tuple[list[str], tuple[object, ...]]]:
+    """From both ends towards the page that cannot be read; rows may come twice."""
+    try:
+        keys = [row[1] for row in old.execute(f"PRAGMA table_info({table})") if row[5]]
+        names = [row[1] for row in old.execute(f"PRAGMA table_info({table})") if row[1] != "crc"]
+    except sqlite3.DatabaseError:
+        return
+    for direction in ("ASC", "DESC"):
+        order = ", ".join(f"{key} {direction}" for key in keys)
+        try:
+            for row in old.execute(f"SELECT {', '.join(names)} FROM {table} NOT INDEXED WHERE {condition} ORDER BY {order}"):
+                yield names, row
+            return
+        except sqlite3.DatabaseError:
+            continue
