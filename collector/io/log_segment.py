@@ -80,9 +80,10 @@ def record_of(found: Frame) -> Record:
     return Record(found.offset, key, body.received_ms, body.payload, body.kind)  # type: ignore[arg-type]
 
 
-def scan(file: int, seed: int, start: int, end: int, pread: Pread = os.pread) -> Iterator[Frame]:
+def scan(file: int, seed: int, start: int, end: int, pread: Pread | None = None) -> Iterator[Frame]:
     """The sound frames between these positions, in order. Raises StorageFailed where nothing at all can be read."""
     at, begin, buffer = start, start, b""
+    pread = pread or os.pread
     while at + _HEAD.size <= end:
         if at + _HEAD.size > begin + len(buffer):
             begin, buffer = at, _read(file, min(_CHUNK, end - at), at, pread)
@@ -132,10 +133,10 @@ def _by_blocks(file: int, count: int, position: int, pread: Pread) -> bytes:
 class SegmentFile:
     """The file that is written at present. What was not committed elsewhere is written over, or left behind the end."""
 
-    def __init__(self, path: Path, length: int = 0, sync: Callable[[int], None] = os.fdatasync) -> None:
+    def __init__(self, path: Path, length: int = 0, sync: Callable[[int], None] | None = None) -> None:
         """length: how much of it is committed; 0 makes a new file. Raises OSError; FileNotFoundError for one that is too short."""
         self.path = path
-        self._sync = sync
+        self._sync = sync or os.fdatasync
         self.seed = seed_of(path.name)
         self.length = length
         flags = os.O_WRONLY | os.O_CLOEXEC | (0 if length else os.O_CREAT | os.O_EXCL)

@@ -24,6 +24,7 @@ from collector.io.log_writing import Grown, SegmentWriter
 from collector.seams import StorageFailed
 from edge_agent.common.hazard import hazard
 from edge_agent.common.problem import Problem, ProblemError
+from edge_agent.common.wal import settle
 
 MAX_POISON = 1000
 SEGMENT_BYTES = 64 << 20
@@ -202,6 +203,7 @@ class SqliteLog:
             raise ProblemError(_other_schema(self.path, version))
         self.path.chmod(0o600)
         durable(database)
+        settle(database, self.path)  # receipts may speak of what is here at once
         if version == 0:
             state = f"INSERT INTO state VALUES(1, 0, 1); INSERT INTO meta VALUES('log_id', '{secrets.token_hex(8)}');"
             database.executescript(f"BEGIN; {TABLES} {SEGMENT_TABLES} {state} PRAGMA user_version={SCHEMA}; COMMIT;")

@@ -19,7 +19,7 @@ LANE = LaneState("shiquan", "gw-1", EPOCH, "n", heard_ms=T0)
 
 def open_log(folder: Path) -> Any:
     """The log as the collector opens it. The one place that knows which implementation is under torture."""
-    return SqliteLog(folder / "log.sqlite")
+    return SqliteLog(folder / "log.sqlite", segment_bytes=2500)
 
 
 def _partly_trimmed(before: Snapshot, after: Snapshot, found: Snapshot) -> bool:
