@@ -10,6 +10,8 @@ from edge_agent.common.row_checks import find_damage, guard, rescue, set_aside, 
 from edge_agent.common.wal import settle
 
 VERSION = 2
+READ_TRIES = 3
+"""A file that is not sound so often in a row is set aside."""
 
 _SCHEMA = """
 CREATE TABLE engine (one INTEGER PRIMARY KEY CHECK (one = 1), cursor INTEGER NOT NULL, state BLOB NOT NULL);
@@ -53,11 +55,12 @@ def open_database(path: Path) -> tuple[sqlite3.Connection, str]:
     try:
         path.touch(mode=0o600, exist_ok=True)
         path.chmod(0o600)
-        connection = _prepared(path)
-        if connection is not None and not find_damage(connection, COLUMNS):
-            return connection, ""
-        if connection is not None:
-            connection.close()
+        for _ in range(READ_TRIES):  # a page that the medium refused to read looks like a damaged one
+            connection = _prepared(path)
+            if connection is not None and not find_damage(connection, COLUMNS):
+                return connection, ""
+            if connection is not None:
+                connection.close()
         aside = set_aside(path)
         path.touch(mode=0o600)
         connection = _prepared(path)
