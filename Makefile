@@ -46,6 +46,7 @@ test: $(READY) assets servers lint ## everything that matters, with servers, bro
 long: $(READY) assets servers ## fuzzing, the long simulator and chaos runs
 	$(BIN)/python -m pytest -q -m long --timeout 3600
 	$(BIN)/python -m tests.sim --seeds 2000
+	$(BIN)/python -m tests.fuzz --runs 10000000
 	$(BIN)/python -m tests.chaos --kills 300 --lines 2
 
 sim: $(READY) ## the simulator once: make sim SEED=17

@@ -128,7 +128,7 @@ def _csv_text(pages: Iterator[Sequence[Sample]], unit: str) -> Iterator[str]:
         writer = csv.writer(out)
         for sample in page:
             row = _row(sample)
-            writer.writerow([row["time"], csv_cell(sample.value), unit, row["quality"], row["reason"]])
+            writer.writerow([row["time"], csv_cell(sample.value), csv_cell(unit), row["quality"], row["reason"]])
         yield out.getvalue()
 
 

@@ -9,7 +9,7 @@ import hashlib
 import math
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from typing import Any, TypeVar
 
@@ -23,6 +23,11 @@ MAX_UNPACKED = 1 << 20
 MAX_SERIES = 20_000
 MAX_READINGS = 200_000
 MAX_TEXT = 4096
+MAX_NAME = 128
+"""Of an event's kind, a command's name, an id of a question, a log or a boot."""
+MAX_EVENTS = 10_000
+MAX_ABOUT = 100
+"""Entries of an event's `about`, a command's `args`, a reply's `result`."""
 MAX_SEQUENCE = (1 << 53) - 1
 """Beyond it JSON numbers are no longer exact everywhere."""
 MAX_INTEGER = (1 << 63) - 1
@@ -153,6 +158,7 @@ def decode_sequenced(payload: bytes) -> m.Data | m.Birth:
     _check_header(decoded)
     if isinstance(decoded, m.Data):
         _check_body(decoded.d)
+        _check_events(decoded.d)
     elif birth_hash(bytes(decoded.body)) != decoded.h:
         raise Malformed("shape", "the birth's hash is not that of its body")
     else:
@@ -163,6 +169,7 @@ def decode_sequenced(payload: bytes) -> m.Data | m.Birth:
 def decode_receipt(payload: bytes) -> m.Receipt:
     """Raises Malformed; ranges must be in order, apart, above `upto`."""
     receipt: m.Receipt = _checked(_receipt, payload)
+    _check_names(receipt.log)
     for lane in receipt.lanes:
         below = lane.upto
         if not 0 <= lane.upto <= MAX_SEQUENCE:
@@ -176,12 +183,15 @@ def decode_receipt(payload: bytes) -> m.Receipt:
 
 def decode_status(payload: bytes) -> m.Status:
     """Raises Malformed."""
-    return _checked(_status, payload)  # type: ignore[no-any-return]
+    status: m.Status = _checked(_status, payload)
+    _check_names(status.epoch, status.boot, status.software)
+    return status
 
 
 def decode_time(payload: bytes) -> m.TimeAsk | m.TimeTell:
     """Raises Malformed."""
     decoded = _checked(_time, payload)
+    _check_names(decoded.id)
     if isinstance(decoded, m.TimeTell) and not MIN_TIME_MS <= decoded.t <= MAX_TIME_MS:
         raise Malformed("range", f"time {decoded.t}")
     return decoded  # type: ignore[no-any-return]
@@ -189,12 +199,26 @@ def decode_time(payload: bytes) -> m.TimeAsk | m.TimeTell:
 
 def decode_command(payload: bytes) -> m.Command:
     """Raises Malformed."""
-    return _checked(_command, payload)  # type: ignore[no-any-return]
+    command: m.Command = _checked(_command, payload)
+    _check_names(command.id, command.name)
+    _check_words("", command.args)
+    return command
 
 
 def decode_reply(payload: bytes) -> m.Reply:
     """Raises Malformed."""
-    return _checked(_reply, payload)  # type: ignore[no-any-return]
+    reply: m.Reply = _checked(_reply, payload)
+    _check_names(reply.id)
+    if len(reply.result) > MAX_ABOUT * 10:
+        raise Malformed("too-large", "result")
+    for name, value in reply.result.items():
+        _check_words(reply.problem, {name: value})
+    return reply
+
+
+def _check_names(*names: str) -> None:
+    if any(len(name) > MAX_NAME for name in names):
+        raise Malformed("too-large", "a name")
 
 
 @lru_cache(maxsize=1024)
@@ -213,6 +237,10 @@ def _check_header(head: m.Data | m.Birth) -> None:
         raise Malformed("range", f"sequence {head.s}, lowest held {head.low}")
     if not MIN_TIME_MS <= head.t0 <= MAX_TIME_MS:
         raise Malformed("range", f"t0 {head.t0}")
+    if head.c is not None and not (len(head.c.source) <= MAX_NAME and 0 <= head.c.bound_ms <= MAX_TIME_MS):
+        raise Malformed("range", "clock")
+    if len(head.b if isinstance(head, m.Data) else head.boot) > MAX_NAME:
+        raise Malformed("too-large", "a name in the header")
     if isinstance(head, m.Birth) and head.l != m.URGENT:
         raise Malformed("shape", "a birth outside lane u")
 
@@ -240,6 +268,40 @@ def _check_body(body: m.Body) -> None:
         raise Malformed("too-large", f"{readings} readings")
 
 
+def _check_events(body: m.Body) -> None:
+    if len(body.events) > MAX_EVENTS or len(body.gaps) > MAX_EVENTS:
+        raise Malformed("too-large", f"{len(body.events)} events, {len(body.gaps)} gaps")
+    for event in body.events:
+        if not _is_kind(event.kind):
+            raise Malformed("shape", f"event {event.kind[:40]!r}")
+        if event.subject and not (len(event.subject) <= MAX_NAME and all(map(is_id, event.subject.split(".")))):
+            raise Malformed("shape", f"event {event.kind}: subject {event.subject[:40]!r} is no id")
+        if abs(event.t) > 10**12:
+            raise Malformed("range", "time offset")
+        _check_words(event.reason, event.about)
+    for gap in body.gaps:
+        parse_epoch(gap.e)
+        if not (1 <= gap.a <= gap.z <= MAX_SEQUENCE and 0 <= gap.readings <= MAX_SEQUENCE):
+            raise Malformed("range", f"gap {gap.a}-{gap.z}")
+        if len(gap.why) > MAX_NAME or any(t is not None and not MIN_TIME_MS <= t <= MAX_TIME_MS for t in (gap.t_from, gap.t_to)):
+            raise Malformed("range", "gap")
+
+
+def _is_kind(text: str) -> bool:
+    """Names of events and commands: ids, dots and underscores, nothing that means something to a topic, a page or a log."""
+    return 1 <= len(text) <= MAX_NAME and text.isascii() and text.replace(".", "").replace("-", "").replace("_", "").isalnum()
+
+
+def _check_words(text: str, about: Mapping[str, m.Value]) -> None:
+    if len(about) > MAX_ABOUT or len(text) > MAX_TEXT or any(len(name) > MAX_NAME for name in about):
+        raise Malformed("too-large", "words")
+    for value in about.values():
+        if isinstance(value, str) and len(value) > MAX_TEXT:
+            raise Malformed("too-large", "words")
+        if type(value) is int and not -MAX_INTEGER <= value <= MAX_INTEGER:
+            raise Malformed("range", "an integer of more than 63 bits")
+
+
 def _check_birth(body: m.BirthBody) -> None:
     indices: set[int] = set()
     points: set[tuple[str, str]] = set()
@@ -257,6 +319,8 @@ def _check_birth(body: m.BirthBody) -> None:
     for device in body.devices:
         if not is_id(device.id):
             raise Malformed("shape", f"device {device.id[:40]!r} is no id")
+        if not all(is_id(name) for name in (device.bus, device.part_of, *device.fed_by) if name):
+            raise Malformed("shape", f"device {device.id}: a name beside it is no id")
         if any(len(text) > MAX_TEXT for text in _device_texts(device)):
             raise Malformed("too-large", f"device {device.id}: text")
     if len(body.software) > MAX_TEXT:

@@ -54,6 +54,11 @@ clocks = st.none() | st.builds(m.Clock, texts, st.integers(0, 10**9))
 abouts = st.dictionaries(texts, values, max_size=3)
 
 
+kinds = st.from_regex(r"[a-z]{1,9}[.-][a-z]{1,9}", fullmatch=True)
+subjects = st.lists(ids, max_size=2).map(".".join)
+some_ids = st.just("") | ids
+
+
 @st.composite
 def columns(draw: st.DrawFn, instants: int) -> m.Column:
     codes = draw(st.lists(st.integers(0, 127), min_size=instants, max_size=instants))
@@ -66,8 +71,9 @@ def blocks(draw: st.DrawFn) -> m.Block:
     return m.Block(steps, draw(st.lists(columns(len(steps)), min_size=1, max_size=3)))
 
 
-events = st.builds(m.Event, st.integers(-(10**9), 10**9), texts, st.none() | st.booleans(), texts, texts, abouts)
-gaps = st.builds(m.Gap, epochs, lanes, sequences, sequences, st.integers(0, 9999), texts, st.none() | times, st.none() | times)
+events = st.builds(m.Event, st.integers(-(10**9), 10**9), kinds, st.none() | st.booleans(), subjects, texts, abouts)
+_gaps = st.builds(m.Gap, epochs, lanes, sequences, sequences, st.integers(0, 9999), texts, st.none() | times, st.none() | times)
+gaps = _gaps.map(lambda gap: msgspec.structs.replace(gap, a=min(gap.a, gap.z), z=max(gap.a, gap.z)))
 bodies = st.builds(m.Body, st.lists(blocks(), max_size=3), st.lists(events, max_size=2), st.lists(gaps, max_size=2))
 
 
@@ -86,7 +92,7 @@ series = st.builds(
     st.none() | limits, st.dictionaries(texts, words, max_size=2), st.dictionaries(texts, texts, max_size=2),
 )  # fmt: skip
 plates = st.dictionaries(texts, st.one_of(numbers, st.integers(-e.MAX_INTEGER, e.MAX_INTEGER), st.booleans(), texts), max_size=2)
-devices = st.builds(m.Device, ids, texts, texts, texts, st.none() | words, plates, texts, st.lists(texts, max_size=2))
+devices = st.builds(m.Device, ids, texts, texts, some_ids, st.none() | words, plates, some_ids, st.lists(ids, max_size=2))
 tables = st.lists(series, max_size=3, unique_by=(lambda s: s.i, lambda s: (s.device, s.point)))
 birth_bodies = st.builds(m.BirthBody, texts, tables, st.lists(devices, max_size=2), st.integers(0, 10**6))
 

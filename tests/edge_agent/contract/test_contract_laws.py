@@ -159,7 +159,7 @@ NO_BIRTHS: list[tuple[str, list[m.Series], list[m.Device]]] = [
     ("too-large", [m.Series(0, "meter", "flow", signs={"1": LONG})], []),
     ("too-large", [], [m.Device("meter", name=m.Text(LONG, ""))]),
     ("too-large", [], [m.Device("meter", nameplate={"maker": LONG})]),
-    ("too-large", [], [m.Device("meter", fed_by=["pump", LONG])]),
+    ("shape", [], [m.Device("meter", fed_by=["pump", LONG])]),
 ]
 
 
