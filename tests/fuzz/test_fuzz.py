@@ -10,7 +10,7 @@ from tests.fuzz.__main__ import SHARES, corpus_of, fuzz
 from tests.fuzz.mutation import mutated
 from tests.fuzz.targets import ACCEPTED, Broken, seeded, target
 
-RUNS = {"contract": 6000, "receipt": 1500, "frames": 6000, "yaml": 700}
+RUNS = {"contract": 4000, "receipt": 700, "frames": 3000, "yaml": 300}
 
 
 @pytest.mark.parametrize("name", SHARES)

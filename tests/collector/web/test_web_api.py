@@ -15,9 +15,10 @@ from prometheus_client import generate_latest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 from collector.domain.pulse import LaneCounts
+from collector.domain.series import Sample
 from collector.intake.day_account import Absent, DayAccount
 from collector.intake.records import Refusals
-from collector.web.api_readings import csv_cell
+from collector.web.api_readings import _csv_text, csv_cell
 from collector.web.app import build
 from collector.web.metrics import Metrics
 from edge_agent.common.problem import Problem
@@ -93,6 +94,13 @@ def test_csv(http: httpx.Client, here: Station, how: str) -> None:
 @pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@x", "\t=1", "\r=1"])
 def test_no_cell_is_a_formula(text: str) -> None:
     assert csv_cell(text) == "'" + text
+
+
+def test_a_unit_that_is_a_formula_is_none_in_csv() -> None:
+    """The unit comes from a gateway's birth."""
+    samples = [Sample(1_790_000_000_000, "=1", 0)]
+    (_, row) = "".join(_csv_text(iter([samples]), '=HYPERLINK("x")')).splitlines()
+    assert next(csv.reader([row]))[1:3] == ["'=1", '\'=HYPERLINK("x")']
 
 
 def test_numbers_in_csv_stay_numbers() -> None:
