@@ -1,4 +1,4 @@
-"""How fast the log takes batches, and how fast a log of many segments opens: `python -m benchmarks.log_append [FOLDER]`.
+"""How fast the log takes batches, opens with 200 segments, and what a backup costs it: `python -m benchmarks.log_append [FOLDER]`.
 
 Batches of 270 readings (9 series, 30 instants) of 100 gateways, 64 batches in each commit, as group commit makes them under load.
 """
@@ -7,10 +7,14 @@ from __future__ import annotations
 
 import random
 import shutil
+import subprocess
 import sys
 import tempfile
+import threading
 import time
+from itertools import pairwise
 from pathlib import Path
+from statistics import fmean
 
 from collector.intake.records import BatchKey, LaneState, Record
 from collector.io.sqlite_log import SqliteLog
@@ -69,6 +73,58 @@ def main() -> None:
     print(f"open     {opened_s * 1000:.1f} ms")
     log.close()
     shutil.rmtree(folder)
+    _many_segments(folder, bodies)
+
+
+def _many_segments(folder: Path, bodies: list[bytes]) -> None:
+    """A log of 200 segments of 1 MiB: opening, the first append, the first read; then a backup of it while it is written."""
+    log = SqliteLog(folder / "log.sqlite", 1 << 20)
+    seq = 0
+    while len(log.segments()) < 200:
+        log.append([_record(seq + n, bodies) for n in range(PER_COMMIT)], [], [])
+        seq += PER_COMMIT
+    log.close()
+    steps = [time.monotonic()]
+    log = SqliteLog(folder / "log.sqlite", 1 << 20)
+    steps.append(time.monotonic())
+    log.append([_record(seq, bodies)], [], [])
+    steps.append(time.monotonic())
+    log.read(log.last_offset() // 2, 500)
+    steps.append(time.monotonic())
+    opened, appended, read = (1000 * (b - a) for a, b in pairwise(steps))
+    print(f"200 segments: open {opened:.1f} ms, first append {appended:.1f} ms, first read in the middle {read:.1f} ms")
+    for name in ("without", "during"):
+        ending, pauses = threading.Event(), [0.0]
+        backup = threading.Thread(target=_backup, args=(folder, ending, name == "during"))
+        backup.start()
+        count = 0
+        while not ending.is_set():
+            before = time.monotonic()
+            log.append([_record(seq + 1 + count + n, bodies) for n in range(PER_COMMIT)], [], [])
+            pauses.append(time.monotonic() - before)
+            count += PER_COMMIT
+        seq += 1 + count
+        backup.join()
+        print(f"{name} a backup: longest append {1000 * max(pauses):.1f} ms of {len(pauses)}, mean {1000 * fmean(pauses):.2f} ms")
+    log.close()
+    shutil.rmtree(folder)
+
+
+def _record(seq: int, bodies: list[bytes]) -> Record:
+    key = BatchKey("site", f"gw-{seq % GATEWAYS}", EPOCH, "n", seq // GATEWAYS + 1)
+    return Record(0, key, time.time_ns() // 1_000_000, bodies[seq % len(bodies)])
+
+
+def _backup(folder: Path, ending: threading.Event, really: bool) -> None:
+    """By the program itself, in a process of its own; or only the same time."""
+    if really:
+        config = folder / "c.yaml"
+        config.write_text(f"state_directory: {folder}\n")
+        command = [sys.executable, "-m", "collector", "backup", str(folder / "b.tar"), "--config", str(config)]
+        subprocess.run(command, check=True, capture_output=True)
+    else:
+        time.sleep(3)
+    ending.set()
 
 
 if __name__ == "__main__":

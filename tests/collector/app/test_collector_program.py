@@ -13,10 +13,14 @@ from random import Random
 
 import pytest
 
+from collector.domain.county import County
 from collector.domain.identity import SeriesKey
+from collector.io.operations import SqliteOperations
 from collector.io.sqlite_log import SqliteLog
 from collector.stores.embedded import EmbeddedStore
+from edge_agent.contract.message import Text
 from tests.support.collector_program import CollectorProgram
+from tests.support.golden_state import unpack
 from tests.support.ports import wait_until
 from tests.support.scripted_agent import EPOCH, T0, ScriptedAgent
 
@@ -161,3 +165,26 @@ def test_it_ends_within_ten_seconds_and_two_cannot_share_a_state(tmp_path: Path)
             check=False,
         )
         assert status.returncode in (0, 75)
+
+
+def test_the_state_of_an_earlier_release_is_taken_over_as_a_whole(tmp_path: Path) -> None:
+    """What release 0.1.0 left at kill -9: log, store, warnings; nothing is lost, stored twice or told again."""
+    program = CollectorProgram(tmp_path)
+    expected = unpack("v0.1.0", tmp_path)
+    (tmp_path / "collector").rename(program.state)
+    (program.state / "status.json").unlink()
+    with program:
+        agent = ScriptedAgent(program.broker_port, 3)
+        try:
+            agent.run_until(3)
+        finally:
+            agent.close()
+        everything_is_there_once(program, agent)
+    log = SqliteLog(program.state / "log.sqlite")
+    assert [record.offset for record in log.read(0, 100)] == list(range(1, log.last_offset() + 1))
+    assert log.last_offset() == expected["records"][0] + 4
+    log.close()
+    operations = SqliteOperations(program.state / "operations.sqlite", County(Text("县", "County")))
+    told = [warning.id for warning in operations.warnings()]
+    assert [told.count(id) for id in expected["warnings"]] == [1] * len(expected["warnings"])
+    operations.close()
