@@ -46,6 +46,7 @@ from collector.rules.engine import Engine
 from collector.schedule import Schedule
 from collector.seams import Notifier, Store
 from collector.stores import StoreSettings, find_stores
+from collector.stores.embedded import EmbeddedStore
 from collector.web.safety import settings_of
 from edge_agent import __version__
 from edge_agent.common.clock import SystemClock
@@ -110,7 +111,7 @@ class Collector:
         take_over(loaded.state / LOG_FILE)
         self._log = SqliteLog(loaded.state / LOG_FILE)
         parts.callback(self._log.close)
-        store = _open_store(loaded)
+        store = self._store = _open_store(loaded)
         parts.callback(store.close)
         self._page = settings_of(settings.web, __version__)
         self.page_url = self._page.base_url
@@ -161,6 +162,7 @@ class Collector:
             self._log.problem(),
             self._status_file.problem(),
             *self._operations.problems(),
+            *(self._store.problems() if isinstance(self._store, EmbeddedStore) else ()),
             *self._pipeline.problems(),
         ]
         return [problem for problem in found if problem is not None]

@@ -6,7 +6,7 @@ import sqlite3
 from pathlib import Path
 
 from edge_agent.common.problem import Problem, ProblemError
-from edge_agent.common.row_checks import find_damage, guard, rescue, set_aside, teach
+from edge_agent.common.row_checks import find_damage, guard, is_damage, rescue, set_aside, teach
 from edge_agent.common.wal import settle
 
 VERSION = 2
@@ -89,8 +89,10 @@ def _prepared(path: Path) -> sqlite3.Connection | None:
         if found < VERSION:
             schema = _SCHEMA if found == 0 else ""
             connection.executescript(f"BEGIN IMMEDIATE;{schema}{guard(COLUMNS)}PRAGMA user_version = {VERSION};COMMIT;")
+    except UnicodeDecodeError:  # SQLite's own words, with what stands in a damaged page
+        return None
     except sqlite3.DatabaseError as error:
-        if "malformed" in str(error) or "not a database" in str(error):
+        if is_damage(error):
             return None
         raise
     return connection

@@ -20,19 +20,22 @@ from collector.domain.series import AHEAD_MS, Sample, SeriesColumn, SeriesInfo
 from collector.seams import StorageFailed, StoreBatch
 from collector.stores import StoreSettings
 from collector.stores import embedded_hours as hours
+from collector.stores.embedded_rescue import renew
 from collector.stores.embedded_rows import pack_attributes, pack_columns, pack_value, unpack_attributes, unpack_value
-from collector.stores.embedded_schema import open_database, opening
+from collector.stores.embedded_schema import COLUMNS, open_database, open_sound, opening
 from collector.stores.rollup import HOUR_MS, MINUTE_MS, Minute, minute_window, thin
 from edge_agent.common.clock import Clock, SystemClock
 from edge_agent.common.hazard import hazard
-from edge_agent.common.wal import settle
+from edge_agent.common.problem import Problem
+from edge_agent.common.row_checks import sound
 
 KIND = "embedded"
 FILE = "store.sqlite"
 T = TypeVar("T")
 _log = logging.getLogger(__name__)
+_META, _LATEST, _SERIES = (sound(COLUMNS, table) for table in ("meta", "latest", "series"))
 _NEWER = """
-INSERT INTO latest VALUES(?,?,?,?) ON CONFLICT(series) DO UPDATE
+INSERT INTO latest(series, time_ms, value, quality) VALUES(?,?,?,?) ON CONFLICT(series) DO UPDATE
 SET time_ms = excluded.time_ms, value = excluded.value, quality = excluded.quality
 WHERE excluded.time_ms >= latest.time_ms OR latest.time_ms > ?
 """
@@ -57,18 +60,28 @@ class EmbeddedStore:
         self._guard = threading.Lock()
         self._all: list[sqlite3.Connection] = []
         self._local = threading.local()
-        self._writer = self._connect()
+        self._writer, self._aside = open_sound(path)
+        self._all.append(self._writer)
         with opening(path):
-            settle(self._writer, path)
+            if self._aside is not None:
+                renew(self._aside, self._writer, self._until_ms(), self._clock.utc_ms())
             self._known = {known.info.key: known for known in _load_series(self._writer, None)}
         self._changed: dict[SeriesKey, _Known | None] = {}
         """What the write at hand replaced in `_known`."""
         self._spans: dict[GatewayId, int] = {}
 
+    def problems(self) -> list[Problem]:
+        """What a person should know: the file was damaged when it was opened."""
+        if self._aside is None:
+            return []
+        what = f"The store was damaged. It is kept as {self._aside.name}; what was sound is in use, the log is read again."
+        do = "check the disk; if older readings are missing, bring them back with `collector restore`."
+        return [Problem("STO503", str(self._path), what, do)]
+
     def cursor(self) -> int:
         """The log offset up to which everything is stored."""
         with self._reading() as database:
-            row = database.execute("SELECT value FROM meta WHERE name = 'cursor'").fetchone()
+            row = database.execute(f"SELECT value FROM meta WHERE name = 'cursor' AND {_META}").fetchone()
         return int(row[0]) if row else 0
 
     def write(self, batches: Sequence[StoreBatch], cursor: int) -> None:
@@ -83,7 +96,7 @@ class EmbeddedStore:
                 now_ms = self._clock.utc_ms()
                 for gateway, those in touched.items():
                     hours.mark(database, gateway, those, now_ms)
-                database.execute("INSERT OR REPLACE INTO meta VALUES('cursor', ?)", (cursor,))
+                database.execute("INSERT OR REPLACE INTO meta(name, value) VALUES('cursor', ?)", (cursor,))
                 hazard("store.commit.before")
             hazard("store.commit.after")
         except sqlite3.Error as error:
@@ -108,7 +121,7 @@ class EmbeddedStore:
         """The newest reading of each series by time; what is stamped more than AHEAD_MS ahead of the clock is left out."""
         query = (
             "SELECT site, gateway, device, point, time_ms, value, quality FROM latest JOIN series ON series.id = latest.series"
-            + " WHERE time_ms <= ?"
+            + f" WHERE time_ms <= ? AND {_LATEST} AND {_SERIES}"
             + (" AND site = ?" if site is not None else "")
         )
         with self._reading() as database:
@@ -197,7 +210,7 @@ class EmbeddedStore:
             number = int(database.execute(query, (*info.key, attributes, at_ms)).lastrowid or 0)
         else:
             number = known.id
-        database.execute("INSERT OR REPLACE INTO history VALUES(?,?,?)", (number, at_ms, attributes))
+        database.execute("INSERT OR REPLACE INTO history(series, from_ms, attributes) VALUES(?,?,?)", (number, at_ms, attributes))
         if known is None or at_ms >= known.since_ms:
             if known is not None:
                 query = "UPDATE series SET attributes = ?, since_ms = ? WHERE id = ?"
@@ -218,7 +231,7 @@ class EmbeddedStore:
 
     def _of_series(self, key: SeriesKey, read: Callable[[sqlite3.Connection, int], T], nothing: T) -> T:
         with self._reading() as database:
-            query = "SELECT id FROM series WHERE site = ? AND gateway = ? AND device = ? AND point = ?"
+            query = f"SELECT id FROM series WHERE site = ? AND gateway = ? AND device = ? AND point = ? AND {_SERIES}"
             row = database.execute(query, key).fetchone()
             return read(database, row[0]) if row else nothing
 
@@ -251,6 +264,7 @@ def open_store(settings: StoreSettings) -> EmbeddedStore:
 
 def _load_series(database: sqlite3.Connection, site: str | None) -> list[_Known]:
     query = "SELECT id, site, gateway, device, point, attributes, since_ms FROM series"
-    query += " WHERE site = ? ORDER BY gateway, id" if site is not None else " ORDER BY site, gateway, id"
+    query += f" WHERE {_SERIES}"
+    query += " AND site = ? ORDER BY gateway, id" if site is not None else " ORDER BY site, gateway, id"
     rows = database.execute(query, (site,) if site is not None else ()).fetchall()
     return [_Known(row[0], unpack_attributes(SeriesKey(*row[1:5]), row[5]), row[6]) for row in rows]

@@ -12,9 +12,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from collector.domain.identity import GatewayId, SeriesKey
 from collector.domain.series import Sample
 from collector.stores.embedded_rows import pack_hour, unpack_columns, unpack_hour
+from collector.stores.embedded_schema import COLUMNS
 from collector.stores.rollup import HOUR_MS, Minute, minutes
 from edge_agent.common.hazard import hazard
+from edge_agent.common.row_checks import sound
 
+_BATCH, _ROLLED = sound(COLUMNS, "batch"), sound(COLUMNS, "rolled")
 QUIET_MS = 120_000
 """An hour that nothing was written to for so long is rolled up."""
 
@@ -26,7 +29,7 @@ def mark(database: sqlite3.Connection, gateway: GatewayId, hours: Iterable[int],
 
 def widen(database: sqlite3.Connection, gateway: GatewayId, span_ms: int) -> None:
     """A batch of this gateway spans so long: readers look that far beyond their window."""
-    query = "INSERT INTO span VALUES(?,?,?) ON CONFLICT(site, gateway) DO UPDATE SET ms = max(ms, excluded.ms)"
+    query = "INSERT INTO span(site, gateway, ms) VALUES(?,?,?) ON CONFLICT(site, gateway) DO UPDATE SET ms = max(ms, excluded.ms)"
     database.execute(query, (*gateway, span_ms))
 
 
@@ -43,7 +46,7 @@ def roll_one(database: sqlite3.Connection, now_ms: int) -> bool:
         rows = []
         for series, samples in _by_series(database, gateway, start_ms, start_ms + HOUR_MS).items():
             rows.append((series, hour, *pack_hour(start_ms, minutes(samples))))
-        database.executemany("INSERT OR REPLACE INTO rolled VALUES(?,?,?,?)", rows)
+        database.executemany("INSERT OR REPLACE INTO rolled(series, hour, count, minutes) VALUES(?,?,?,?)", rows)
         database.execute("DELETE FROM due WHERE site = ? AND gateway = ? AND hour = ?", (*gateway, hour))
         hazard("store.roll.before")
     hazard("store.roll.after")
@@ -91,7 +94,7 @@ def _parts(database: sqlite3.Connection, key: SeriesKey, series: int, from_ms: i
     window = (first, last)
     query = "SELECT hour FROM due WHERE site = ? AND gateway = ? AND hour BETWEEN ? AND ?"
     due = {row[0] for row in database.execute(query, (key.site, key.gateway, *window))}
-    query = "SELECT hour, minutes FROM rolled WHERE series = ? AND hour BETWEEN ? AND ? ORDER BY hour"
+    query = f"SELECT hour, minutes FROM rolled WHERE series = ? AND hour BETWEEN ? AND ? AND {_ROLLED} ORDER BY hour"
     at_ms = from_ms
     for hour, packed in database.execute(query, (series, *window)).fetchall():
         if hour in due:
@@ -111,7 +114,7 @@ def _by_series(
     span = database.execute("SELECT ms FROM span WHERE site = ? AND gateway = ?", gateway).fetchone()
     query = (
         "SELECT first_ms, columns FROM batch WHERE site = ? AND gateway = ? AND last_ms >= ? AND last_ms < ? AND first_ms < ?"
-        " ORDER BY id"
+        f" AND {_BATCH} ORDER BY id"
     )
     arguments = (*gateway, from_ms, to_ms + (span[0] if span else 0), to_ms)
     found: dict[int, list[Sample]] = {}

@@ -8,8 +8,14 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from edge_agent.common.problem import Problem, ProblemError
+from edge_agent.common.row_checks import find_damage, guard, is_damage, set_aside, teach
+from edge_agent.common.wal import settle
 
-SCHEMA = 1
+SCHEMA = 2
+CHECKED_BYTES = 256 << 20
+"""Up to this size the whole file is looked at when the collector starts; larger ones row by row, as they are read."""
+READ_TRIES = 3
+"""A file that is not sound so often in a row is set aside."""
 TABLES = """
 CREATE TABLE meta(name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE series(
@@ -30,6 +36,16 @@ CREATE TABLE rolled(series INTEGER NOT NULL, hour INTEGER NOT NULL, count INTEGE
     PRIMARY KEY(series, hour)) WITHOUT ROWID;
 CREATE TABLE latest(series INTEGER PRIMARY KEY, time_ms INTEGER NOT NULL, value BLOB NOT NULL, quality INTEGER NOT NULL);
 """
+COLUMNS = {
+    "batch": ("id", "site", "gateway", "epoch", "lane", "seq", "first_ms", "last_ms", "columns"),
+    "series": ("id", "site", "gateway", "device", "point", "attributes", "since_ms"),
+    "history": ("series", "from_ms", "attributes"),
+    "latest": ("series", "time_ms", "value", "quality"),
+    "rolled": ("series", "hour", "count", "minutes"),
+    "span": ("site", "gateway", "ms"),
+    "meta": ("name", "value"),
+}
+"""Tables with a checksum in each row (since schema 2)."""
 
 
 def open_database(path: Path) -> sqlite3.Connection:
@@ -46,9 +62,30 @@ def open_database(path: Path) -> sqlite3.Connection:
         path.chmod(0o600)
         for pragma in ("journal_mode=WAL", "synchronous=FULL", "journal_size_limit=67108864", "cache_size=-8192"):
             database.execute(f"PRAGMA {pragma}").fetchall()
-        if version == 0:
-            database.executescript(f"BEGIN; {TABLES} PRAGMA user_version={SCHEMA}; COMMIT;")
+        teach(database)
+        if version < SCHEMA:
+            made = TABLES if version == 0 else ""
+            database.executescript(f"BEGIN IMMEDIATE; {made} {guard(COLUMNS)} PRAGMA user_version={SCHEMA}; COMMIT;")
     return database
+
+
+def open_sound(path: Path) -> tuple[sqlite3.Connection, Path | None]:
+    """A connection to a store without damage, and where a damaged one was set aside. Raises ProblemError (STO501, STO502)."""
+    for _ in range(READ_TRIES):  # a page that the medium refused to read looks like a damaged one
+        try:
+            database = open_database(path)
+        except ProblemError as problem:
+            if not isinstance(problem.__cause__, sqlite3.Error) or not is_damage(problem.__cause__):
+                raise
+            continue
+        with opening(path):
+            settle(database, path)
+            if path.stat().st_size > CHECKED_BYTES or not find_damage(database, COLUMNS):
+                return database, None
+        database.close()
+    with opening(path):
+        aside = set_aside(path)
+    return open_database(path), aside
 
 
 @contextmanager
@@ -56,6 +93,12 @@ def opening(path: Path) -> Iterator[None]:
     """Whatever SQLite or the system refuses meanwhile is ProblemError (STO502)."""
     try:
         yield
+    except UnicodeDecodeError as error:  # SQLite's own words, with what stands in a damaged page
+        raise ProblemError(_unreadable(path, error)) from sqlite3.DatabaseError("malformed")
     except (sqlite3.Error, OSError) as error:
-        do = "move the file away: it is made anew from the log and from backups."
-        raise ProblemError(Problem("STO502", str(path), f"The store cannot be opened: {error}.", do)) from error
+        raise ProblemError(_unreadable(path, error)) from error
+
+
+def _unreadable(path: Path, error: Exception) -> Problem:
+    do = "move the file away: it is made anew from the log and from backups."
+    return Problem("STO502", str(path), f"The store cannot be opened: {error}.", do)

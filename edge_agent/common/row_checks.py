@@ -54,10 +54,17 @@ def find_damage(database: sqlite3.Connection, columns: Columns) -> bool:
         return any(
             database.execute(f"SELECT 1 FROM {table} WHERE NOT {sound(columns, table)} LIMIT 1").fetchone() for table in columns
         )
+    except UnicodeDecodeError:  # a text that is none any more
+        return True
     except sqlite3.DatabaseError as error:
-        if "malformed" in str(error) or "not a database" in str(error):
+        if is_damage(error):
             return True
         raise
+
+
+def is_damage(error: sqlite3.Error) -> bool:
+    """True if the file itself is wrong, not the medium or its free space."""
+    return any(words in str(error) for words in ("malformed", "not a database", "user-defined function"))
 
 
 def set_aside(path: Path) -> Path:

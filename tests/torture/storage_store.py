@@ -63,7 +63,8 @@ class StoreStorage:
         series = sorted(handle.series(), key=lambda info: info.key)
         window = (T0 - 9 * HOUR_MS, T0 + 9 * HOUR_MS)
         return {
-            "identity": "", "cursor": handle.cursor(), "series": series, "latest": sorted(handle.latest().items()),
+            "identity": "", "told": [p.code for p in handle.problems()],
+            "cursor": handle.cursor(), "series": series, "latest": sorted(handle.latest().items()),
             "readings": [handle.range(info.key, *window) for info in series],
             "counts": [handle.count(info.key, *window) for info in series],
             "minutes": [handle.minutes(info.key, *window) for info in series],

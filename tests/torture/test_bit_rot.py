@@ -17,12 +17,13 @@ from tests.torture.recorder import lay_out
 from tests.torture.storage_log import LogStorage
 from tests.torture.storage_operations import OperationsStorage
 from tests.torture.storage_outbox import OutboxStorage
+from tests.torture.storage_store import StoreStorage
 from tests.torture.storages import Snapshot, Storage
 
 PAGE = 4096
-ABOUT = {"identity", "trouble", "damaged", "cursor", "state", "last", "head", "audit", "told", "counts"}
-"""Keys of a snapshot that are no values."""
-STORAGES: list[Storage] = [OutboxStorage(backlog=2), LogStorage(), OperationsStorage()]
+ABOUT = {"identity", "trouble", "damaged", "cursor", "state", "last", "head", "audit", "told", "counts", "poison", "minutes"}
+"""Keys of a snapshot that are no values, or follow from what is left."""
+STORAGES: list[Storage] = [OutboxStorage(backlog=2), LogStorage(), OperationsStorage(), StoreStorage()]
 names = [storage.name for storage in STORAGES]
 
 
