@@ -44,7 +44,9 @@ class Line:
         self._wake_ms: int | None = None
         self._top: dict[tuple[str, str], int] = {}
         self.epoch = self._file.new_epoch(EPOCH)
-        self.tell(ev.Start(self.epoch, "boot", station.birth, opened.stored, opened.set_aside, opened.anchors))
+        self.tell(
+            ev.Start(self.epoch, "boot", station.birth, opened.stored, opened.set_aside, opened.anchors, shelves=opened.shelves)
+        )
         self.tell(ev.ClockSet(self.now_ms, UTC_MS + self.now_ms, "ntp", 5))
         if receipts:
             self.tell(ev.Connected())
@@ -60,7 +62,7 @@ class Line:
                         self.writes += 1
                         events.append(ev.Written(action.token))
                     case ev.Fetch():
-                        events.append(ev.Fetched(*self._file.fetch(action.keys)))
+                        events.append(ev.Fetched(*self._file.fetch(action.span.each())))
                     case ev.Publish():
                         at = action.key.epoch, action.key.lane
                         self._top[at] = max(self._top.get(at, 0), action.key.seq)

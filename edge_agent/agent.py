@@ -152,7 +152,10 @@ class Agent:
         self._desk = LinkDesk(self._delivery, self._link, self._time, self._status)
         for warning in self._warnings:
             say_problem(self._log, logging.WARNING, warning)
-        first = Start(epoch, self._boot, self._birth, opened.stored, opened.set_aside, opened.anchors, disk)
+        first = Start(epoch, self._boot, self._birth, opened.stored, opened.set_aside, opened.anchors, disk, opened.shelves)
+        if opened.damaged:
+            words = f"{opened.damaged} rows of the outbox file are damaged; what they held is told as a gap."
+            say(self._log, logging.WARNING, "outbox.damaged", words)
         self._delivery.start(first, self._link)
         about = (("software", SOFTWARE), ("boot", self._boot))
         self._delivery.tell([Happening("agent.start", self._clock.monotonic_ms(), about=about)])

@@ -10,7 +10,7 @@ pace of sending), receipts.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from edge_agent.contract.encoding import encode_birth_body
@@ -19,7 +19,6 @@ from edge_agent.delivery import machine as ev
 from edge_agent.delivery.batching import OpenBatch, new_open_batches
 from edge_agent.delivery.drain import Drain
 from edge_agent.delivery.holding import Holding, Memory
-from edge_agent.delivery.outbox import Held
 from edge_agent.delivery.receipts import Receipts
 from edge_agent.delivery.window import AHEAD
 from edge_agent.delivery.wire import payload
@@ -91,9 +90,11 @@ class Courier:
             self._disk_event(event.disk, f"The outbox file cannot be written ({event.disk}); the agent begins from memory.")
 
     def _take_up(self, event: ev.TakenUp) -> None:
-        self.holding.take_up(event.stored, event.anchors)
+        depth = self.holding.outbox.depth
+        self.holding.take_up(event.stored, event.anchors, event.shelves)
         self._tell_set_aside(event.set_aside)
-        self._report("outbox.taken-up", f"The outbox file is there again; it held {len(event.stored)} messages of earlier runs.")
+        found = self.holding.outbox.depth - depth
+        self._report("outbox.taken-up", f"The outbox file is there again; it held {found} messages of earlier runs.")
 
     def _tell_set_aside(self, name: str) -> None:
         if name:
@@ -171,7 +172,7 @@ class Courier:
             return
         if was_failing:
             self._disk_event("", "The outbox file can be written again.")
-        self.holding.let_bodies_go([stored.key for stored in write.add])
+        self.holding.shelve([stored.key for stored in write.add])
         if write.anchors:
             self.holding.free_stamps({anchor.epoch for anchor in write.anchors})
 
@@ -182,13 +183,15 @@ class Courier:
             self._disk_event(reason, f"The outbox file cannot be written ({reason}); readings wait in memory.")
 
     def _fetched(self, event: ev.Fetched) -> None:
-        for stored in event.stored:
-            self.holding.bring_back(stored.key, stored.body)
-        for key in event.missing:
-            held = self.holding.outbox.get(key)
-            if held is not None and held.body is None:
-                self._report("outbox.damaged", f"{held.key} cannot be read back from the outbox file; it is given up.", warns=True)
-                self.holding.drop(self._now_ms, held, "damaged")
+        for held in self.holding.unshelve(event.stored):
+            if self._receipts.covers(held.key):
+                self._delivered += held.readings
+                self.holding.confirm(held)
+            else:
+                self.holding.offer(held)
+        for gap in self.holding.lose(self._now_ms, event.missing, event.missing_readings):
+            words = f"{gap.e} {gap.l} {gap.a} to {gap.z} cannot be read back from the outbox file; they are given up."
+            self._report("outbox.damaged", words, warns=True)
 
     def _tick(self, _: ev.Tick) -> None:
         self._wake_ms = None
@@ -238,37 +241,38 @@ class Courier:
         since = self.holding.durability.failing_since_ms
         if since is not None and self._now_ms - since >= STAMP_PATIENCE_MS:
             self.holding.free_stamps(None)
-        if not self._connected:
-            return
-        window, fetch = self.holding.window, list[ev.Key]()
+        shelved = self.holding.shelved_from() if self._connected else {}
+        if self._connected:
+            self._send_due(shelved)
+        span = self.holding.fetch(shelved)
+        if span is not None:
+            self._actions.append(ev.Fetch(span))
+
+    def _send_due(self, shelved: Mapping[Lane, tuple[int, int]]) -> None:
+        window = self.holding.window
         overdue = window.due(self._now_ms)
         for key in overdue:
-            self._publish_or_fetch(key, fetch)
+            self._publish(key)
         if overdue and self._settings.newest_first:
             self._hasten(window.stuck())
-        while (following := window.next()) is not None:
-            self._publish_or_fetch(following, fetch)
-        if fetch:
-            self._actions.append(ev.Fetch(fetch))
+        while (following := window.next(shelved)) is not None:
+            self._publish(following)
 
     def _hasten(self, lanes: set[tuple[str, Lane]]) -> None:
         held = self.holding.outbox.lanes
         keys = [key for lane in sorted(lanes) if lane in held for key in held[lane].lowest(AHEAD)]
         if keys:
             self.holding.window.hasten(keys)
+        low = [shelf for lane in sorted(lanes) if lane in held and (shelf := held[lane].lowest_shelf()) is not None]
+        if low:
+            self.holding.want(low[0])
 
-    def _publish_or_fetch(self, key: ev.Key, fetch: list[ev.Key]) -> None:
-        held = self.holding.outbox.get(key)
-        if held is not None and held.body is not None:
-            self._publish(held)
+    def _publish(self, key: ev.Key) -> None:
+        outbox = self.holding.outbox
+        held = outbox.get(key)
+        if held is None:
+            self.holding.window.withdraw(key)
             return
-        self.holding.window.withdraw(key)
-        if held is not None:
-            self.holding.window.fetching.add(key)
-            fetch.append(key)
-
-    def _publish(self, held: Held) -> None:
-        key, outbox = held.key, self.holding.outbox
         self.holding.window.sent(key, self._now_ms)
         if key.epoch == self.holding.epoch:
             self._sent_seq[key.lane] = max(self._sent_seq[key.lane], key.seq)

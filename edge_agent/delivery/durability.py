@@ -17,6 +17,8 @@ from edge_agent.model.points import Delivery
 
 DEAD_BYTES = 256 << 10
 """Below this much that could be forgotten no write is made for forgetting's sake."""
+DEAD_MESSAGES = 4096
+"""So many that could be forgotten are forgotten, lest their names fill the memory."""
 
 
 class Durability:
@@ -50,9 +52,14 @@ class Durability:
 
     def forget(self, held: Held) -> None:
         """The file need not hold the message any more."""
-        if held.on_disk is not OnDisk.NO and held.key not in self._forget:
-            self._forget[held.key] = held.cost
-            self._dead_bytes += held.cost
+        if held.on_disk is not OnDisk.NO:
+            self.forget_key(held.key, held.cost)
+
+    def forget_key(self, key: Key, cost: int) -> None:
+        """The same of a message that is on disk alone."""
+        if key not in self._forget:
+            self._forget[key] = cost
+            self._dead_bytes += cost
 
     def remember(self, held: Held) -> None:
         """The message is held again."""
@@ -67,7 +74,8 @@ class Durability:
             heapq.heappop(self._unsafe)
         if self._unsafe:
             candidates.append(self._unsafe[0][0])
-        if self.anchors or self._owes_epoch or self._dead_bytes > max(self._outbox.disk_bytes, DEAD_BYTES):
+        is_much_dead = self._dead_bytes > max(self._outbox.disk_bytes, DEAD_BYTES) or len(self._forget) >= DEAD_MESSAGES
+        if self.anchors or self._owes_epoch or is_much_dead:
             candidates.append(0)
         if not candidates:
             return None

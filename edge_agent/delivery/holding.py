@@ -5,20 +5,26 @@ It keeps outbox, send window and the file's schedule in step with each other; th
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from edge_agent.contract.encoding import decode_body, encode_birth_body
 from edge_agent.contract.message import NORMAL, URGENT, BirthBody, Gap, Lane
 from edge_agent.delivery.batching import DROPPED, Closed, OpenBatch
 from edge_agent.delivery.durability import Durability
-from edge_agent.delivery.machine import Anchor, ClockSet, Key, Start, Stored
-from edge_agent.delivery.outbox import Held, OnDisk, Outbox, held_from
+from edge_agent.delivery.machine import Anchor, ClockSet, Key, Span, Start, Stored
+from edge_agent.delivery.outbox import Held, OnDisk, Outbox, age_order, held_from
+from edge_agent.delivery.shelf import Shelf, shelf_of
 from edge_agent.delivery.stamping import Offset, Stamper, offsets_of_earlier_boots
 from edge_agent.delivery.window import SendWindow
 from edge_agent.model.points import Delivery
 
 AGE_CHECK_MS = 60_000
+FETCH_CHECK_MS = 1000
+"""So soon ages are looked at again when messages had to be read back for it."""
+FETCH = 256
+"""Messages that are read back at a time."""
+LANES_IN_ORDER: tuple[Lane, ...] = (URGENT, NORMAL)
 FOLD_ABOVE = 8
 """Messages that tell of gaps; more are folded when room is short."""
 
@@ -30,7 +36,7 @@ class Memory:
     unsafe_bytes: int = 16 << 20
     """Without a copy on disk: reached only while the disk refuses; then the oldest is dropped."""
     cached_bytes: int = 2 << 20
-    """With a copy on disk."""
+    """Messages with a copy on disk, all that they take; beyond it what is written leaves memory for a shelf."""
 
 
 class Holding:
@@ -50,6 +56,12 @@ class Holding:
         """Readings given up since start."""
         self._started_ms = 0
         self._stamper = Stamper()
+        self._offsets: dict[str, Offset] = {}
+        """Of epochs of which anything is on disk without a stamp."""
+        self._wanted: Shelf | None = None
+        """From here messages are needed next, whatever the order of sending."""
+        self.is_fetching = False
+        self._is_patient = True
         self._last_seq: dict[Lane, int] = {NORMAL: 0, URGENT: 0}
 
     def start(self, now_ms: int, event: Start) -> None:
@@ -58,24 +70,39 @@ class Holding:
         self.age_check_ms = now_ms + AGE_CHECK_MS
         if event.disk:
             self.durability.begin_from_memory(now_ms, event.disk)
-        self.take_up(event.stored, event.anchors)
+        self.take_up(event.stored, event.anchors, event.shelves)
         self.be_born(now_ms, event.birth)
 
-    def take_up(self, found: Iterable[Stored], told: Iterable[Anchor]) -> None:
-        """What an outbox file held, of earlier epochs."""
-        anchors = {a.epoch: Offset(a.offset_ms, a.source, a.bound_ms) for a in told}
-        newest: dict[Lane, Held] = {}
+    def take_up(self, found: Iterable[Stored], told: Iterable[Anchor], shelves: Iterable[Shelf]) -> None:
+        """What an outbox file held, of earlier epochs. Messages that come without their body stand on shelves."""
+        ends: dict[Lane, tuple[Key, int]] = {}
+        self._offsets |= {a.epoch: Offset(a.offset_ms, a.source, a.bound_ms) for a in told}
         for stored in found:
-            held = held_from(stored)
-            if held.t0 is None and held.key.epoch in anchors:
-                self._stamper.stamp(held, anchors[held.key.epoch])
+            if not stored.body:
+                self.outbox.put_shelf(shelf_of(stored))
+                continue
+            held = self._stamped(held_from(stored))
             self.outbox.add(held)
             self._offer(held)
             if held.t0 is not None:
-                newest[held.key.lane] = held
-        for lane, held in newest.items():
-            self._stamper.follow(lane, _last_utc_ms(held, self._boot, self._started_ms))
+                _note_end(ends, held.key, _last_utc_ms(held, self._boot, self._started_ms))
+        for shelf in shelves:
+            self.outbox.put_shelf(shelf)
+            if shelf.offset_ms is not None:
+                at_ms = self._started_ms if shelf.boot == self._boot else shelf.last_ms
+                _note_end(ends, shelf.key._replace(seq=shelf.span.z), at_ms + shelf.offset_ms)
+        for lane, (_, utc_ms) in ends.items():
+            self._stamper.follow(lane, utc_ms)
         self._stamp_waiting()
+
+    def _stamped(self, held: Held) -> Held:
+        offset = self._offsets.get(held.key.epoch)
+        if held.t0 is None:
+            held.stamped_late = True
+            if offset is not None:
+                self._stamper.stamp(held, offset)
+                held.awaits_anchor = self._is_patient and held.key.epoch in self.durability.anchors
+        return held
 
     def be_born(self, now_ms: int, body: BirthBody) -> None:
         """A birth becomes the newest one; batches from now on refer to it."""
@@ -114,21 +141,94 @@ class Holding:
         self.window.withdraw(birth.key)
         self._offer(birth)
 
-    def bring_back(self, key: Key, body: bytes) -> None:
-        """A body came from disk."""
-        self.window.fetching.discard(key)
-        held = self.outbox.get(key)
-        if held is not None and held.body is None and body:
-            self.outbox.set_body(held, body)
-            self._offer(held)
-
-    def let_bodies_go(self, keys: Collection[Key]) -> None:
-        """Bodies that are on disk now leave memory where it is tight, except those under way."""
+    def shelve(self, keys: Collection[Key]) -> None:
+        """Messages that are on disk now leave memory where it is tight, except those under way and what is not plain readings."""
         for key in keys:
             held = self.outbox.get(key)
-            is_spare = held is not None and held.on_disk is OnDisk.YES and key not in self.window.flying
-            if held is not None and is_spare and self.outbox.cached_bytes > self._memory.cached_bytes:
-                self.outbox.set_body(held, None)
+            if held is None or self.outbox.cached_bytes <= self._memory.cached_bytes:
+                continue
+            is_plain = held.kind == "data" and not held.gaps and not held.stamped_late
+            if is_plain and held.on_disk is OnDisk.YES and key not in self.window.flying:
+                self.window.withdraw(key)
+                self.outbox.shelve(held)
+
+    def shelved_from(self) -> dict[Lane, tuple[int, int]]:
+        """Where in the order of sending what stands on shelves begins, by lane."""
+        return {lane: self.window.order(self._next_of(shelf)) for lane, shelf in self._sendable().items()}
+
+    def _next_of(self, shelf: Shelf) -> Key:
+        return shelf.key._replace(seq=shelf.span.z) if self._settings.newest_first else shelf.key
+
+    def _sendable(self) -> dict[Lane, Shelf]:
+        """The shelf that is the next one to be sent from, by lane."""
+        found: dict[Lane, Shelf] = {}
+        for shelf in self.outbox.shelves():
+            lane, epoch = shelf.span.lane, shelf.span.epoch
+            has_anchor = epoch in self._offsets and not (self._is_patient and epoch in self.durability.anchors)
+            if shelf.offset_ms is None and not has_anchor:
+                continue
+            best = found.get(lane)
+            if best is None or self.window.order(self._next_of(shelf)) < self.window.order(self._next_of(best)):
+                found[lane] = shelf
+        return found
+
+    def want(self, shelf: Shelf) -> None:
+        """The first messages of this shelf are needed."""
+        self._wanted = shelf
+
+    def fetch(self, shelved: Mapping[Lane, tuple[int, int]]) -> Span | None:
+        """What is to be read back now: what is needed first, else for a lane that has nothing else to send."""
+        if self.is_fetching:
+            return None
+        span = None
+        if self._wanted is not None and self.outbox.is_shelved(self._wanted.key):
+            at = self._wanted.span
+            span = at._replace(z=min(at.z, at.a + FETCH - 1))
+        elif (
+            lane := next((lane for lane in LANES_IN_ORDER if lane in shelved and self.window.is_dry(lane, shelved)), None)
+        ) is not None:
+            at = self._sendable()[lane].span
+            newest = self._settings.newest_first
+            span = at._replace(a=max(at.a, at.z - FETCH + 1)) if newest else at._replace(z=min(at.z, at.a + FETCH - 1))
+        self._wanted = None
+        self.is_fetching = span is not None
+        return span
+
+    def unshelve(self, found: Iterable[Stored]) -> list[Held]:
+        """Messages came from disk: held in memory again, not yet offered."""
+        self.is_fetching = False
+        back = []
+        for stored in found:
+            if stored.body and self.outbox.is_shelved(stored.key):
+                held = self._stamped(held_from(stored))
+                self.outbox.unshelve(held)
+                back.append(held)
+        return back
+
+    def offer(self, held: Held) -> None:
+        """It may be sent, once it has a stamp that is durable."""
+        self._offer(held)
+
+    def lose(self, now_ms: int, keys: Sequence[Key], readings: int) -> list[Gap]:
+        """Messages on shelves that cannot be read back are given up. readings: in all of them."""
+        runs: list[list[Key]] = []
+        for key in sorted(key for key in keys if self.outbox.is_shelved(key)):
+            if runs and runs[-1][-1] == key._replace(seq=key.seq - 1):
+                runs[-1].append(key)
+            else:
+                runs.append([key])
+        gaps = []
+        for run in runs:
+            lost, share = 0, -(-readings // len(run))
+            for key in run:
+                given, cost = self.outbox.lose(key, min(share, readings))
+                lost, readings = lost + given, max(0, readings - given)
+                self.durability.forget_key(key, cost)
+            gaps.append(Gap(run[0].epoch, run[0].lane, run[0].seq, run[-1].seq, lost, "damaged"))
+            self.dropped += lost
+        self._tell(now_ms, gaps)
+        self._forget_births()
+        return gaps
 
     def set_clock(self, clock: ClockSet) -> None:
         """UTC is known (anew): what waited for a stamp gets it."""
@@ -139,28 +239,39 @@ class Holding:
         now = self._stamper.offset_at([self._started_ms])
         if now is None:
             return
-        waiting = [held for held in self.outbox.oldest_first() if held.t0 is None]
+        waiting = [held for held in self.outbox.in_memory() if held.t0 is None]
         waiting += [birth for birth in self.outbox.kept_births.values() if birth.t0 is None]
+        shelves = [shelf for shelf in self.outbox.shelves() if shelf.offset_ms is None and shelf.span.epoch not in self._offsets]
         earlier: dict[str, Offset] = {}
-        if any(held.boot != self._boot for held in waiting):
+        if ({each.boot for each in waiting} | {shelf.boot for shelf in shelves}) - {self._boot}:
             began_ms = self._started_ms + now.offset_ms
             earlier = offsets_of_earlier_boots(self.outbox.oldest_first(), self._boot, began_ms, now.bound_ms)
         own: dict[str, Offset] = {}
-        for epoch in {held.key.epoch for held in waiting if held.boot not in earlier}:
+        alone: list[Held | Shelf] = [*waiting, *shelves]
+        for epoch in {each.key.epoch for each in alone if each.boot not in earlier}:
             times = [t for held in waiting if held.key.epoch == epoch for t in (held.mono_ms, held.last_ms)]
+            times += [t for shelf in shelves if shelf.span.epoch == epoch for t in (shelf.first_ms, shelf.last_ms)]
             own[epoch] = self._stamper.offset_at(times) or now
         for held in waiting:
-            offset = earlier[held.boot] if held.boot in earlier else own[held.key.epoch]
+            offset = self._offsets.get(held.key.epoch) or earlier.get(held.boot) or own[held.key.epoch]
             self._stamper.stamp(held, offset)
             self._stamper.follow(held.key.lane, held.last_ms + offset.offset_ms)
             if held.on_disk is not OnDisk.NO:
-                held.awaits_anchor = True
-                self.durability.anchors.setdefault(held.key.epoch, Anchor(held.key.epoch, *offset))
+                held.awaits_anchor = held.stamped_late = True
+                self._anchor(held.key.epoch, offset)
             self._offer(held)
+        for shelf in shelves:
+            self._anchor(shelf.span.epoch, earlier.get(shelf.boot) or own[shelf.span.epoch])
+
+    def _anchor(self, epoch: str, offset: Offset) -> None:
+        """The stamp of what is on disk without one; the first one stands."""
+        offset = self._offsets.setdefault(epoch, offset)
+        self.durability.anchors.setdefault(epoch, Anchor(epoch, *offset))
 
     def free_stamps(self, epochs: Collection[str] | None) -> None:
         """Messages that waited for the anchors of these epochs (None: of all) may be sent."""
-        for held in self.outbox.oldest_first():
+        self._is_patient = self._is_patient and epochs is not None
+        for held in self.outbox.in_memory():
             if held.awaits_anchor and (epochs is None or held.key.epoch in epochs):
                 held.awaits_anchor = False
                 self._offer(held)
@@ -177,10 +288,12 @@ class Holding:
         if outbox.depth_bytes > most or outbox.memory_only_bytes > unsafe:
             self._fold_gaps(now_ms)
             for held in outbox.oldest_first():
-                is_over = outbox.depth_bytes > most
+                is_over = outbox.depth_bytes > most and self._wanted is None
                 if not is_over and outbox.memory_only_bytes <= unsafe:
                     break
-                if held.kind == "data" and not held.gaps and (is_over or held.on_disk is not OnDisk.YES):
+                if isinstance(held, Shelf):
+                    self._wanted = held if is_over else self._wanted
+                elif held.kind == "data" and not held.gaps and (is_over or held.on_disk is not OnDisk.YES):
                     self.drop(now_ms, held, "overflow")
         if now_ms >= self.age_check_ms:
             self.age_check_ms = now_ms + AGE_CHECK_MS
@@ -188,15 +301,26 @@ class Holding:
                 age_ms = self.age_ms(now_ms, held)
                 if age_ms is not None and age_ms <= self._settings.max_age_ms:
                     break
+                if isinstance(held, Shelf):
+                    self._wanted = held if age_ms is not None else self._wanted
+                    self.age_check_ms = now_ms + FETCH_CHECK_MS if age_ms is not None else self.age_check_ms
+                    break
                 if age_ms is not None and held.kind == "data":
                     self.drop(now_ms, held, "age")
 
-    def age_ms(self, now_ms: int, held: Held) -> int | None:
-        """How long ago the message was made; None while that cannot be known."""
+    def age_ms(self, now_ms: int, held: Held | Shelf) -> int | None:
+        """How long ago the message (of a shelf: the oldest) was made; None while that cannot be known."""
+        made_ms = held.first_ms if isinstance(held, Shelf) else held.mono_ms
         if held.boot == self._boot:
-            return now_ms - held.mono_ms
-        offset = self._stamper.offset
-        return now_ms + offset.offset_ms - held.t0 if held.t0 is not None and offset is not None else None
+            return now_ms - made_ms
+        now = self._stamper.offset
+        if isinstance(held, Shelf):
+            told = self._offsets.get(held.span.epoch)
+            offset_ms = held.offset_ms if held.offset_ms is not None else told.offset_ms if told is not None else None
+            t0 = None if offset_ms is None else made_ms + offset_ms
+        else:
+            t0 = held.t0
+        return now_ms + now.offset_ms - t0 if t0 is not None and now is not None else None
 
     def oldest_ms(self, now_ms: int) -> int | None:
         """Age of the oldest message without receipt."""
@@ -205,24 +329,30 @@ class Holding:
 
     def unstamped(self) -> int:
         """Messages that wait for the clock."""
-        return 0 if self._stamper.offset is not None else sum(held.t0 is None for held in self.outbox.oldest_first())
+        if self._stamper.offset is not None:
+            return 0
+        shelved = sum(shelf.count for shelf in self.outbox.shelves() if shelf.offset_ms is None)
+        return shelved + sum(held.t0 is None for held in self.outbox.in_memory())
 
     def _replace_by_gaps(self, now_ms: int, held: Held, gaps: Iterable[Gap]) -> None:
         self._release(held)
+        self._tell(now_ms, gaps)
+        self.durability.forget(held)
+        self._forget_births()
+
+    def _tell(self, now_ms: int, gaps: Iterable[Gap]) -> None:
         for gap in gaps:
             if self._urgent.is_full and (closed := self._urgent.close()) is not None:
                 self.hold(closed)
             self._urgent.add_gap(now_ms, gap)
-        self.durability.forget(held)
-        self._forget_births()
 
     def _fold_gaps(self, now_ms: int) -> None:
         """Many messages that tell of gaps alone become one, so that they do not take the room of readings."""
-        telling = [held for held in self.outbox.oldest_first() if held.gaps and not held.readings]
+        telling = [held for held in self.outbox.in_memory() if held.gaps and not held.readings]
         if len(telling) > FOLD_ABOVE:
             for held in telling:
-                body = decode_body(held.body) if held.body is not None else None
-                if body is not None and all(event.kind == DROPPED for event in body.events):
+                body = decode_body(held.body)
+                if all(event.kind == DROPPED for event in body.events):
                     self._replace_by_gaps(now_ms, held, body.gaps)
 
     def last_seq(self, lane: Lane) -> int:
@@ -251,6 +381,13 @@ class Holding:
     def _forget_births(self) -> None:
         for birth in self.outbox.unneeded_births():
             self.durability.forget(birth)
+
+
+def _note_end(ends: dict[Lane, tuple[Key, int]], key: Key, utc_ms: int) -> None:
+    """Keeps the newest message of each lane, and by when all of it was taken."""
+    known = ends.get(key.lane)
+    if known is None or age_order(known[0]) < age_order(key):
+        ends[key.lane] = (key, utc_ms)
 
 
 def _last_utc_ms(held: Held, boot: str, started_ms: int) -> int:

@@ -8,10 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from edge_agent.contract.message import BirthBody, Lane, Receipt
 from edge_agent.model.reading import Happening, Reading
+
+if TYPE_CHECKING:
+    from edge_agent.delivery.shelf import Shelf
+
+
+HELD_BYTES = 200
+"""What a message counts beside its body when the outbox's bytes are summed up."""
 
 
 class Key(NamedTuple):
@@ -20,6 +27,19 @@ class Key(NamedTuple):
     epoch: str
     lane: Lane
     seq: int
+
+
+class Span(NamedTuple):
+    """Batches a..z of one epoch and lane."""
+
+    epoch: str
+    lane: Lane
+    a: int
+    z: int
+
+    def each(self) -> list[Key]:
+        """Their keys."""
+        return [Key(self.epoch, self.lane, seq) for seq in range(self.a, self.z + 1)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +93,8 @@ class Start:
     """Of the outbox file; they stamp what is stored without a stamp."""
     disk: str = ""
     """Not empty: why the outbox file cannot be written; the agent begins from memory."""
+    shelves: Sequence[Shelf] = ()
+    """What the file holds beside `stored`: its messages are fetched when their turn has come."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +104,7 @@ class TakenUp:
     stored: Sequence[Stored]
     anchors: Sequence[Anchor] = ()
     set_aside: str = ""
+    shelves: Sequence[Shelf] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,10 +191,12 @@ class WriteFailed:
 
 @dataclass(frozen=True, slots=True)
 class Fetched:
-    """Bodies that were asked for by Fetch. Missing ones could not be read (damaged)."""
+    """Messages that were asked for by Fetch. Missing ones could not be read (damaged)."""
 
     stored: Sequence[Stored]
     missing: Sequence[Key] = ()
+    missing_readings: int = 0
+    """In the missing ones, as far as it is known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,9 +235,9 @@ class Write:
 
 @dataclass(frozen=True, slots=True)
 class Fetch:
-    """Read these bodies back from the outbox file."""
+    """Read these messages back from the outbox file."""
 
-    keys: Sequence[Key]
+    span: Span
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from edge_agent.contract.message import Lane, LaneReceipt, Receipt
+from edge_agent.delivery.machine import Key
 from edge_agent.delivery.outbox import Held, LaneHeld, Outbox
 
 AHEAD = 10_000_000
@@ -31,11 +32,15 @@ class Receipts:
 
     def __init__(self) -> None:
         self.log = ""
+        self._claims: dict[tuple[str, Lane], LaneReceipt] = {}
+        """What the present log said of lanes of which anything is held: messages that come back from a shelf are judged by it."""
 
     def read(self, receipt: Receipt, outbox: Outbox, epoch: str, sent: Mapping[Lane, int]) -> Applied:
         """What `receipt` releases; nothing is removed here. epoch: this run's; sent: its highest sequence sent in each lane."""
         applied = Applied(is_new_log=bool(self.log) and receipt.log != self.log)
         self.log = receipt.log
+        said = {} if applied.is_new_log else self._claims
+        self._claims = {where: claim for where, claim in said.items() if where in outbox.lanes}
         for claim in receipt.lanes:
             lane = outbox.lanes.get((claim.e, claim.l))
             top = sent.get(claim.l, 0) if claim.e == epoch else (lane.top + AHEAD if lane else None)
@@ -43,14 +48,17 @@ class Receipts:
             if top is not None and claimed > top:
                 applied.refused.append(claim)
             elif lane is not None:
+                self._claims[claim.e, claim.l] = claim
                 applied.released.extend(_covered(claim, lane))
         return applied
+
+    def covers(self, key: Key) -> bool:
+        """True if the present log has this message, by what it said last."""
+        claim = self._claims.get((key.epoch, key.lane))
+        return claim is not None and (key.seq <= claim.upto or any(first <= key.seq <= last for first, last in claim.ranges))
 
 
 def _covered(claim: LaneReceipt, lane: LaneHeld) -> Iterator[Held]:
     low = lane.low()
     for first, last in ((low, claim.upto), *claim.ranges):
-        for seq in range(max(first, low), min(last, lane.top) + 1):
-            held = lane.of_seq.get(seq)
-            if held is not None:
-                yield held
+        yield from lane.between(max(first, low), min(last, lane.top))

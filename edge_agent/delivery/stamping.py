@@ -15,6 +15,7 @@ from edge_agent.contract.encoding import MAX_TIME_MS, MIN_TIME_MS
 from edge_agent.contract.message import Lane
 from edge_agent.delivery.machine import ClockSet
 from edge_agent.delivery.outbox import Held, age_order
+from edge_agent.delivery.shelf import Shelf
 
 UNKNOWN = "none"
 SMALL_STEP_MS = 60_000
@@ -92,7 +93,9 @@ class _Boot:
     offset: Offset | None = None
 
 
-def offsets_of_earlier_boots(held: Iterable[Held], boot: str, start_utc_ms: int, start_bound_ms: int = 0) -> dict[str, Offset]:
+def offsets_of_earlier_boots(
+    held: Iterable[Held | Shelf], boot: str, start_utc_ms: int, start_bound_ms: int = 0
+) -> dict[str, Offset]:
     """An offset for each boot other than `boot` of which anything is held. start_utc_ms: when this run began, within its bound."""
     boots = _boots(held, boot)
     at = 0
@@ -114,15 +117,20 @@ def offsets_of_earlier_boots(held: Iterable[Held], boot: str, start_utc_ms: int,
     return {each.boot: each.offset for each in boots if each.offset is not None}
 
 
-def _boots(held: Iterable[Held], own: str) -> list[_Boot]:
+def _boots(held: Iterable[Held | Shelf], own: str) -> list[_Boot]:
     boots: dict[str, _Boot] = {}
     for each in sorted(held, key=lambda h: age_order(h.key)):
         if each.boot == own:
             continue
-        known = boots.setdefault(each.boot, _Boot(each.boot, each.mono_ms, each.mono_ms))
-        known.first_ms, known.last_ms = min(known.first_ms, each.mono_ms), max(known.last_ms, each.mono_ms)
-        if each.t0 is not None:
-            known.offset = Offset(each.t0 - each.mono_ms, each.clock_source, each.clock_bound_ms)
+        first_ms, last_ms = (each.first_ms, each.last_ms) if isinstance(each, Shelf) else (each.mono_ms, each.mono_ms)
+        known = boots.setdefault(each.boot, _Boot(each.boot, first_ms, last_ms))
+        known.first_ms, known.last_ms = min(known.first_ms, first_ms), max(known.last_ms, last_ms)
+        if isinstance(each, Shelf):
+            offset_ms = each.offset_ms
+        else:
+            offset_ms = None if each.t0 is None else each.t0 - each.mono_ms
+        if offset_ms is not None:
+            known.offset = Offset(offset_ms, each.clock_source, each.clock_bound_ms)
     return list(boots.values())
 
 

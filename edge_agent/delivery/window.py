@@ -12,7 +12,7 @@ can run into that; then its oldest messages go ahead, on places of their own, an
 from __future__ import annotations
 
 import heapq
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from edge_agent.contract.message import NORMAL, URGENT, Lane
@@ -46,23 +46,24 @@ class SendWindow:
         self._ready: dict[Lane, list[tuple[tuple[int, int], Key]]] = {NORMAL: [], URGENT: []}
         self._waiting: set[Key] = set()
         self.flying: dict[Key, Flight] = {}
-        self.fetching: set[Key] = set()
         self._ahead: dict[Key, None] = {}
 
     def offer(self, key: Key) -> None:
         """The message may be sent."""
-        if key in self._waiting or key in self.flying or key in self.fetching:
+        if key in self._waiting or key in self.flying:
             return
-        counter, seq = age_order(key)
-        order = (-counter, -seq) if self._settings.newest_first else (counter, seq)
         self._waiting.add(key)
-        heapq.heappush(self._ready[key.lane], (order, key))
+        heapq.heappush(self._ready[key.lane], (self.order(key), key))
+
+    def order(self, key: Key) -> tuple[int, int]:
+        """Places messages of a lane: the least goes first."""
+        counter, seq = age_order(key)
+        return (-counter, -seq) if self._settings.newest_first else (counter, seq)
 
     def withdraw(self, key: Key) -> None:
         """The message needs sending no more."""
         self._waiting.discard(key)
         self.flying.pop(key, None)
-        self.fetching.discard(key)
 
     def hasten(self, keys: Iterable[Key]) -> None:
         """Of these messages those that wait go next."""
@@ -91,9 +92,9 @@ class SendWindow:
         """Messages under way whose receipt is overdue."""
         return [key for key, flight in self.flying.items() if flight.due_ms <= now_ms]
 
-    def next(self) -> Key | None:
-        """Takes out the next message to send, if there is a place for it."""
-        under_way = len(self.flying) + len(self.fetching)
+    def next(self, shelved: Mapping[Lane, tuple[int, int]]) -> Key | None:
+        """Takes out the next message to send, if there is a place for it. shelved: where what stands on shelves begins, by lane."""
+        under_way = len(self.flying)
         while self._ahead and under_way < self._settings.in_flight + URGENT_RESERVE + AHEAD:
             key = next(iter(self._ahead))
             del self._ahead[key]
@@ -102,13 +103,18 @@ class SendWindow:
                 return key
         for lane, places in ((URGENT, self._settings.in_flight + URGENT_RESERVE), (NORMAL, self._settings.in_flight)):
             ready = self._ready[lane]
-            while ready and ready[0][1] not in self._waiting:
-                heapq.heappop(ready)
-            if ready and under_way < places:
+            if under_way < places and not self.is_dry(lane, shelved):
                 key = heapq.heappop(ready)[1]
                 self._waiting.discard(key)
                 return key
         return None
+
+    def is_dry(self, lane: Lane, shelved: Mapping[Lane, tuple[int, int]]) -> bool:
+        """True if nothing waits in memory that goes before what stands on a shelf."""
+        ready = self._ready[lane]
+        while ready and ready[0][1] not in self._waiting:
+            heapq.heappop(ready)
+        return not ready or (lane in shelved and shelved[lane] < ready[0][0])
 
     def sent(self, key: Key, now_ms: int) -> None:
         """The message went out, the first time or again."""

@@ -1,35 +1,40 @@
 """Does I/O: the outbox file - one SQLite database that holds messages without receipt across restarts and power cuts.
 
-One write is one transaction with one fsync (WAL, synchronous FULL): its messages go in as one compressed row with a checksum of its
-own. A row leaves when all of its messages are forgotten. The start counter of epochs lives here too.
+One write is one transaction with one fsync (WAL, synchronous FULL): its messages go in as one compressed row (outbox_rows.py).
+A row leaves when all of its messages are forgotten. The start counter of epochs lives here too.
 """
 
 from __future__ import annotations
 
 import sqlite3
-import zlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import closing
 from dataclasses import astuple, dataclass, replace
 from pathlib import Path
-
-import msgspec
+from typing import Any
 
 from edge_agent.common.hazard import hazard
 from edge_agent.common.problem import Problem, ProblemError
 from edge_agent.common.wal import settle
-from edge_agent.delivery.machine import Anchor, Key, Stored
+from edge_agent.contract.message import Lane
+from edge_agent.delivery.machine import Anchor, Key, Span, Stored
+from edge_agent.delivery.outbox import MEMORY_BYTES
+from edge_agent.delivery.shelf import Shelf, Shelves
+from edge_agent.io.outbox_index import PartIndex, spans_of
+from edge_agent.io.outbox_rows import head_of, is_loose, is_sound, pack, pack_head, readings_of, unpack, unpack_head, without
 
-SCHEMA = 1
+SCHEMA = 2
 WAL_PAGES = 256
 """So long the write-ahead log becomes before it is carried over; it is written over in place from then on."""
-OPEN_BYTES = 16 << 20
-"""At the start bodies are loaded up to this; the rest stays on disk until it is sent."""
 READ_TRIES = 3
 """A file that is not sound so often in a row at the start is set aside; a medium that refuses once says nothing about the file."""
+OPEN_BYTES = 1 << 20
+"""At the start messages are loaded up to this, with all that they take in memory; of the rest the heads alone."""
+ROW_MESSAGES = 256
+"""A row holds no more: what is read back comes by rows."""
 _TABLES = """
 CREATE TABLE meta(name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
-CREATE TABLE part(id INTEGER PRIMARY KEY, crc INTEGER NOT NULL, messages BLOB NOT NULL);
+CREATE TABLE part(id INTEGER PRIMARY KEY, head BLOB, crc INTEGER NOT NULL, messages BLOB NOT NULL);
 CREATE TABLE gone(part INTEGER NOT NULL, epoch TEXT NOT NULL, lane TEXT NOT NULL, seq INTEGER NOT NULL,
                   PRIMARY KEY(part, epoch, lane, seq)) WITHOUT ROWID;
 CREATE TABLE anchor(epoch TEXT PRIMARY KEY, offset_ms INTEGER NOT NULL, source TEXT NOT NULL, bound_ms INTEGER NOT NULL)
@@ -39,8 +44,6 @@ _OWED = """
 INSERT INTO meta VALUES('starts', ?1)
 ON CONFLICT(name) DO UPDATE SET value = ?1 WHERE CAST(value AS INTEGER) < CAST(?1 AS INTEGER)
 """
-_encoder = msgspec.msgpack.Encoder()
-_decoder = msgspec.msgpack.Decoder(list[Stored])
 
 
 class OutboxFailed(Exception):
@@ -56,6 +59,8 @@ class Opened:
     damaged: int = 0
     anchors: tuple[Anchor, ...] = ()
     """Of the epochs of which anything is stored."""
+    shelves: tuple[Shelf, ...] = ()
+    """What the file holds beside `stored`; damaged rows too, as far as their heads tell of them."""
 
 
 class OutboxFile:
@@ -70,9 +75,9 @@ class OutboxFile:
         self._is_unread = False
         """Nobody knows what the file holds: it could not be opened at the start."""
         self._opened_late: Opened | None = None
-        self._part_of: dict[Key, int] = {}
-        self._left: dict[int, int] = {}
-        """Messages of each row that are not forgotten."""
+        self._index = PartIndex()
+        self._dead: list[int] = []
+        """Rows that tell nothing any more."""
 
     def open(self) -> Opened:
         """Opens or makes the file; a damaged one goes to `<name>.damaged-<n>`. Raises OutboxFailed, ProblemError (OUT201)."""
@@ -134,7 +139,7 @@ class OutboxFile:
             with database:
                 database.execute("BEGIN IMMEDIATE")
                 database.execute("INSERT OR REPLACE INTO meta VALUES('starts', ?)", (epoch.partition("-")[0],))
-                held = {key.epoch for key in self._part_of}
+                held = self._index.epochs()
                 unneeded = [row for row in database.execute("SELECT epoch FROM anchor").fetchall() if row[0] not in held]
                 database.executemany("DELETE FROM anchor WHERE epoch = ?", unneeded)
             hazard("start.commit.after")
@@ -150,15 +155,12 @@ class OutboxFile:
         A key that is added again is replaced; one to forget that is not there is no error.
         """
         database = self._open_database()
-        replaced = [stored.key for stored in add]
-        forgotten = [(self._part_of[key], key) for key in dict.fromkeys([*forget, *replaced]) if key in self._part_of]
-        left = dict(self._left)
         try:
             hazard("outbox.commit.before")
             with database:
                 database.execute("BEGIN IMMEDIATE")
-                self._forget(database, forgotten, left)
-                added = self._insert(database, add) if add else 0
+                self._forget(database, [*forget, *(stored.key for stored in add)])
+                added = [self._insert(database, add[at : at + ROW_MESSAGES]) for at in range(0, len(add), ROW_MESSAGES)]
                 if self._owed_starts:
                     database.execute(_OWED, (str(self._owed_starts),))
                 database.executemany("INSERT OR IGNORE INTO anchor VALUES(?,?,?,?)", [astuple(anchor) for anchor in anchors])
@@ -166,36 +168,58 @@ class OutboxFile:
         except sqlite3.Error as error:
             self._give_up()
             raise OutboxFailed(str(error)) from error
-        for _, key in forgotten:
-            del self._part_of[key]
-        self._part_of.update((stored.key, added) for stored in add)
-        self._left = left | ({added: len(add)} if add else {})
+        for part, spans in added:
+            self._index.add(part, spans)
+        self._dead.clear()
         self._owed_starts = 0
 
-    def _forget(self, database: sqlite3.Connection, forgotten: Sequence[tuple[int, Key]], left: dict[int, int]) -> None:
-        for part, key in forgotten:
-            left[part] -= 1
-            if left[part]:
-                database.execute("INSERT OR IGNORE INTO gone VALUES(?,?,?,?)", (part, *key))
-        for part in {part for part, _ in forgotten if not left[part]}:
-            del left[part]
-            database.execute("DELETE FROM part WHERE id = ?", (part,))
-            database.execute("DELETE FROM gone WHERE part = ?", (part,))
+    def _forget(self, database: sqlite3.Connection, keys: Iterable[Key]) -> None:
+        """Also in the index: if the write fails, that is read anew."""
+        gone: dict[int, list[Key]] = {}
+        empty = set(self._dead)
+        for key in keys:
+            part = self._index.find(key)
+            if part is None:
+                continue
+            gone.setdefault(part, []).append(key)
+            if self._index.forget(key):
+                empty.add(part)
+        rows = [(part, *key) for part, forgotten in gone.items() if part not in empty for key in forgotten]
+        database.executemany("INSERT OR IGNORE INTO gone VALUES(?,?,?,?)", rows)
+        database.executemany("DELETE FROM part WHERE id = ?", [(part,) for part in sorted(empty)])
+        database.executemany("DELETE FROM gone WHERE part = ?", [(part,) for part in sorted(empty)])
 
     def fetch(self, keys: Sequence[Key]) -> tuple[list[Stored], list[Key]]:
         """The messages with these keys, and the keys that cannot be read. Raises OutboxFailed where the medium refuses."""
         wanted, found = set(keys), dict[Key, Stored]()
-        database = self._open_database()
+        for part in self._parts(keys):
+            row = self._row("SELECT crc, messages FROM part WHERE id = ?", part)
+            for stored in unpack(*row) if row else ():
+                if stored.key in wanted:
+                    found[stored.key] = stored
+        return [found[key] for key in keys if key in found], [key for key in keys if key not in found]
+
+    def readings_of(self, keys: Sequence[Key]) -> int:
+        """Readings in messages that cannot be read, as far as the heads of their rows tell. Raises OutboxFailed."""
+        wanted, readings = set(keys), 0
+        for part in self._parts(keys):
+            row = self._row("SELECT head FROM part WHERE id = ?", part)
+            head = unpack_head(row[0]) if row else None
+            readings += readings_of(head, wanted) if head is not None else 0
+        return readings
+
+    def _parts(self, keys: Iterable[Key]) -> list[int]:
+        self._open_database()
+        return sorted({part for key in keys if (part := self._index.find(key)) is not None})
+
+    def _row(self, query: str, part: int) -> Any:
+        """A row, None also where it is damaged."""
         try:
-            for part in sorted({self._part_of[key] for key in keys if key in self._part_of}):
-                row = database.execute("SELECT crc, messages FROM part WHERE id = ?", (part,)).fetchone()
-                for stored in _unpack(*row) if row else ():
-                    if stored.key in wanted:
-                        found[stored.key] = stored
+            return self._open_database().execute(query, (part,)).fetchone()
         except sqlite3.DatabaseError as error:
             if not _is_damage(error):
                 raise OutboxFailed(str(error)) from error
-        return list(found.values()), [key for key in keys if key not in found]
+        return None
 
     def close(self) -> None:
         """Closes the file."""
@@ -224,10 +248,10 @@ class OutboxFile:
             raise OutboxFailed("the outbox is closed")
         return self._database
 
-    def _insert(self, database: sqlite3.Connection, add: Sequence[Stored]) -> int:
-        packed = zlib.compress(_encoder.encode(list(add)), 6)
-        cursor = database.execute("INSERT INTO part(crc, messages) VALUES(?,?)", (zlib.crc32(packed), packed))
-        return int(cursor.lastrowid or 0)
+    def _insert(self, database: sqlite3.Connection, add: Sequence[Stored]) -> tuple[int, list[Span]]:
+        head = head_of(add)
+        cursor = database.execute("INSERT INTO part(head, crc, messages) VALUES(?,?,?)", (pack_head(head), *pack(add)))
+        return int(cursor.lastrowid or 0), head.spans()
 
     def _load(self) -> Opened:
         database = self._database = sqlite3.connect(self.path, isolation_level=None, timeout=5.0, check_same_thread=False)
@@ -244,30 +268,45 @@ class OutboxFile:
         if version == 0:
             with database:
                 database.executescript(f"BEGIN; {_TABLES} PRAGMA user_version={SCHEMA}; COMMIT;")
+        elif version == 1:  # its rows have no heads and are unpacked at each start until they are gone
+            with database:
+                database.executescript(f"BEGIN; ALTER TABLE part ADD COLUMN head BLOB; PRAGMA user_version={SCHEMA}; COMMIT;")
         if database.execute("PRAGMA quick_check(1)").fetchone()[0] != "ok":
             raise sqlite3.DatabaseError("database disk image is malformed")
         return self._read(database)
 
     def _read(self, database: sqlite3.Connection) -> Opened:
-        gone = {
-            (part, Key(epoch, lane, seq)) for part, epoch, lane, seq in database.execute("SELECT part, epoch, lane, seq FROM gone")
-        }
-        self._part_of, self._left = {}, {}
+        gone: dict[int, set[Key]] = {}
+        for part, epoch, lane, seq in database.execute("SELECT part, epoch, lane, seq FROM gone"):
+            gone.setdefault(part, set()).add(Key(epoch, lane, seq))
+        self._index, self._dead = PartIndex(), []
         stored: list[Stored] = []
+        shelves: dict[tuple[str, Lane], Shelves] = {}
         loaded, damaged = 0, 0
-        for part, crc, packed in database.execute("SELECT id, crc, messages FROM part ORDER BY id"):
-            messages = _unpack(crc, packed)
-            damaged += not messages
-            kept = [message for message in messages if (part, message.key) not in gone]
-            self._left[part] = len(kept)
-            for message in kept:
-                self._part_of[message.key] = part
-                loaded += len(message.body)
-                stored.append(message if message.kind == "birth" or loaded <= OPEN_BYTES else replace(message, body=b""))
+        for part, packed_head, crc, packed in database.execute("SELECT id, head, crc, messages FROM part ORDER BY id"):
+            head, is_whole = unpack_head(packed_head), is_sound(crc, packed)
+            damaged += not is_whole
+            messages: list[Stored] = []
+            if is_whole and (head is None or head.loose or part in gone or loaded < OPEN_BYTES):
+                messages = [message for message in unpack(crc, packed) if message.key not in gone.get(part, ())]
+                head = head_of(messages)
+            is_loaded = loaded < OPEN_BYTES and is_whole
+            shelved = [] if is_loaded or head is None else without(head.shelves, () if messages else gone.get(part, ()))
+            if not messages and not shelved:
+                self._dead.append(part)
+                continue
+            kept = [message for message in messages if is_loaded or is_loose(message)]
+            loaded += sum(len(message.body) + MEMORY_BYTES for message in kept)
+            stored += kept
+            for shelf in shelved:
+                shelves.setdefault(shelf.key[:2], Shelves()).put(shelf)
+            self._index.add(part, spans_of(message.key for message in messages) if messages else [s.span for s in shelved])
         self._is_doubtful = False
-        epochs = {key.epoch for key in self._part_of}
+        epochs = self._index.epochs()
         rows = database.execute("SELECT epoch, offset_ms, source, bound_ms FROM anchor").fetchall()
-        return Opened(tuple(stored), damaged=damaged, anchors=tuple(Anchor(*row) for row in rows if row[0] in epochs))
+        anchors = tuple(Anchor(*row) for row in rows if row[0] in epochs)
+        found = tuple(shelf for each in shelves.values() for shelf in each.each)
+        return Opened(tuple(stored), damaged=damaged, anchors=anchors, shelves=found)
 
     def _set_aside(self) -> str:
         number = 1
@@ -278,16 +317,6 @@ class OutboxFile:
             if source.exists():
                 source.rename(aside.with_name(aside.name + suffix))
         return aside.name
-
-
-def _unpack(crc: int, packed: bytes) -> list[Stored]:
-    """The messages of a row; none if its checksum is wrong."""
-    if zlib.crc32(packed) != crc:
-        return []
-    try:
-        return _decoder.decode(zlib.decompress(packed))
-    except (zlib.error, msgspec.DecodeError):
-        return []
 
 
 def _is_damage(error: sqlite3.DatabaseError) -> bool:

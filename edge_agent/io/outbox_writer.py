@@ -55,16 +55,17 @@ class OutboxWriter:
         finally:
             opened = self._file.take_opened()
             if opened is not None:
-                self._on_done(TakenUp(opened.stored, opened.anchors, opened.set_aside))
+                self._on_done(TakenUp(opened.stored, opened.anchors, opened.set_aside, opened.shelves))
         return Written(order.token)
 
     def _fetch(self, order: Fetch) -> None:
         """A medium that refuses to read is asked again: its messages are neither there nor lost."""
         while not self._ending.is_set():
             try:
-                stored, missing = self._file.fetch(order.keys)
+                stored, missing = self._file.fetch(order.span.each())
+                readings = self._file.readings_of(missing)
             except OutboxFailed:
                 self._ending.wait(REST_S)
                 continue
-            self._on_done(Fetched(stored, missing))
+            self._on_done(Fetched(stored, missing, readings))
             return

@@ -249,7 +249,7 @@ class SimGateway:
         if self.card.is_refusing:
             self._later(5000, lambda: self._fetch(fetch))
             return
-        self.feed(ev.Fetched(*self.card.fetch(fetch.keys)))
+        self.feed(ev.Fetched(*self.card.fetch(fetch.span.each())))
 
     def rot(self) -> None:
         """A bit flips on the card."""

@@ -96,7 +96,7 @@ def _sizes(world: World, collector: SimCollector, gateways: list[SimGateway]) ->
         holding = courier.holding
         sizes |= {
             "births kept": len(holding.outbox.kept_births), "lanes held": len(holding.outbox.lanes),
-            "under way": len(holding.window.flying) + len(holding.window.fetching),
+            "under way": len(holding.window.flying) + holding.is_fetching,
             "memory only": holding.outbox.memory_only_bytes // 1000, "in memory": holding.outbox.cached_bytes // 1000,
         }  # fmt: skip
         for name, size in sizes.items():

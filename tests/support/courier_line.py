@@ -76,8 +76,9 @@ class CourierLine:
 
     def _fetch(self, fetch: ev.Fetch) -> ev.Event:
         self.fetches.append(fetch)
-        found = [self.disk[key] for key in fetch.keys if key in self.disk]
-        return ev.Fetched(found, [key for key in fetch.keys if key not in self.disk])
+        keys = fetch.span.each()
+        found = [self.disk[key] for key in keys if key in self.disk]
+        return ev.Fetched(found, [key for key in keys if key not in self.disk])
 
     def read(self, *values: float, series: int = 0) -> None:
         """One reading of each value, now."""

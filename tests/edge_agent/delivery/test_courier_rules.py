@@ -47,7 +47,7 @@ class Bench:
                     self.writes.append(action)
                     sent += self.at(now_ms, self._write(action))
                 case ev.Fetch():
-                    sent += self.at(now_ms, ev.Fetched([self.file[key] for key in action.keys]))
+                    sent += self.at(now_ms, ev.Fetched([self.file[key] for key in action.span.each()]))
                 case ev.Report():
                     self.reports.append(action.id)
                 case ev.WakeAt():
