@@ -80,11 +80,12 @@ class OutboxStorage:
     def read(self, handle: _Handle) -> Snapshot:
         opened = handle.opened
         whole = {s.key: s for s in opened.stored}
-        left_out = [s.key for s in opened.stored if not s.body]
-        if left_out:
-            whole.update((s.key, s) for s in handle.file.fetch(left_out)[0])
-        rows = [(tuple(s.key), s.kind, s.birth, s.body, s.t0, s.mono_ms, s.readings) for s in whole.values()]
         doubled = len(opened.stored) - len(whole)
+        shelved = [key for shelf in opened.shelves for key in shelf.span.each()]
+        found = {s.key: s for s in handle.file.fetch(shelved)[0]}
+        doubled += len(shelved) - len(set(shelved) - set(whole))
+        whole |= found
+        rows = [(tuple(s.key), s.kind, s.birth, s.body, s.t0, s.mono_ms, s.readings) for s in whole.values()]
         trouble = (opened.set_aside, opened.damaged, doubled)
         return {"identity": "", "stored": sorted(rows), "anchors": sorted(map(repr, opened.anchors)), "trouble": trouble}
 
