@@ -13,7 +13,7 @@ from edge_agent.common.located_model import Refused
 def _known(zone: str) -> str:
     try:
         ZoneInfo(zone)
-    except (ZoneInfoNotFoundError, ValueError):
+    except (ZoneInfoNotFoundError, ValueError, OSError):  # a folder of the list, a name too long for a file
         raise Refused("CFG203", f"`{zone}` is no time zone.", "write a name of the IANA list, e.g. `Asia/Shanghai`.") from None
     return zone
 

@@ -38,6 +38,7 @@ class Receipts:
     def read(self, receipt: Receipt, outbox: Outbox, epoch: str, sent: Mapping[Lane, int]) -> Applied:
         """What `receipt` releases; nothing is removed here. epoch: this run's; sent: its highest sequence sent in each lane."""
         applied = Applied(is_new_log=bool(self.log) and receipt.log != self.log)
+        released: dict[int, Held] = {}  # a receipt may name a lane twice; each message goes once
         self.log = receipt.log
         said = {} if applied.is_new_log else self._claims
         self._claims = {where: claim for where, claim in said.items() if where in outbox.lanes}
@@ -49,7 +50,8 @@ class Receipts:
                 applied.refused.append(claim)
             elif lane is not None:
                 self._claims[claim.e, claim.l] = claim
-                applied.released.extend(_covered(claim, lane))
+                released.update((id(held), held) for held in _covered(claim, lane))
+        applied.released.extend(released.values())
         return applied
 
     def covers(self, key: Key) -> bool:

@@ -5,8 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from pydantic import TypeAdapter, ValidationError
 
 from collector.config.load import load, load_county, origins, read_secret
+from collector.config.zone import Zone
 from edge_agent.common.problem import ProblemError
 
 EXAMPLES = Path(__file__).parents[3] / "examples"
@@ -106,3 +108,10 @@ def test_a_secret_that_everybody_reads_is_refused(tmp_path: Path) -> None:
     secret.chmod(0o644)
     assert problems(lambda: read_secret(str(secret))) == {"CFG213": str(secret)}
     assert problems(lambda: read_secret(str(tmp_path / "none"))) == {"CFG212": str(tmp_path / "none")}
+
+
+@pytest.mark.parametrize("name", ["Asia", "Asia/" + "x" * 400, "../../etc/passwd", "a\0b"])
+def test_no_name_of_a_zone_is_more_than_a_problem(name: str) -> None:
+    """A folder of the list and a name too long for a file, found by the fuzzer."""
+    with pytest.raises(ValidationError):
+        TypeAdapter(Zone).validate_python(name)

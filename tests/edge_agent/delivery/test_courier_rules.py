@@ -16,6 +16,7 @@ from edge_agent.delivery.courier import Courier
 from edge_agent.delivery.holding import Memory
 from edge_agent.model.points import Delivery
 from edge_agent.model.reading import Happening, Reading
+from tests.support.courier_line import CourierLine, epoch
 
 EPOCH, EARLIER = "2-0123456789abcdef", "1-0123456789abcdef"
 BIRTH = m.BirthBody("test 1", [m.Series(0, "meter", "flow"), m.Series(1, "pump", "trip", lane="u")])
@@ -358,3 +359,13 @@ def test_events_keep_the_common_window() -> None:
     assert bench.writes == []
     bench.at(11_200, ev.Tick())
     assert {each.kind for each in bench.file.values()} == {"birth", "data"}
+
+
+def test_a_receipt_that_names_a_lane_twice_releases_each_message_once() -> None:
+    """Found by the fuzzer: the second entry released what was gone, and the agent died of it."""
+    line = CourierLine(Delivery(batch_ms=100)).start()
+    line.read(1.0)
+    line.tick(200)
+    twice = m.LaneReceipt(epoch(1), "n", 1)
+    line.tell(ev.ReceiptCame(m.Receipt(1, "log-1", [twice, twice])))
+    assert line.courier.figures(line.now_ms).delivered == 1
