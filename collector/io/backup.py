@@ -217,7 +217,7 @@ def _look_once(state: Path, held: ExitStack) -> _Seen:
     databases = {name: held.enter_context(_snapshot(state / name)) for name in names}
     log = databases[LOG]
     segments, missing = [], []
-    rows = [Segment(*row) for row in log.execute(f"{SEGMENTS} ORDER BY first")]
+    rows = [Segment(*row) for row in log.execute(f"{SEGMENTS} WHERE records > 0 ORDER BY first")]
     _allow_open_files(len(rows))
     for segment in rows:
         try:

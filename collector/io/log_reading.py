@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
@@ -44,6 +44,8 @@ class Damage:
 
     def note(self, segment: Segment, first: int, end: int) -> None:
         """The frames first..end-1 of this segment are not sound."""
+        if first >= end:
+            return
         with self._guard:
             numbers = self._numbers.setdefault(segment.name, set())
             before = len(numbers)
@@ -94,6 +96,23 @@ class SegmentReader:
     def frames(self, segment: Segment) -> Iterator[Record]:
         """Every sound record of the segment. Raises FileNotFoundError, StorageFailed."""
         return (self._record(segment, frame) for frame in self._frames(segment, 0))
+
+    def fresh(self, segment: Segment, rows: Iterable[tuple[int, int, int, bytes]], after: int, limit: int) -> list[Record]:
+        """Up to `limit` sound records with offset > after of what is in no file yet. segment: the newest, to which it belongs."""
+        found: list[Record] = []
+        for first, last, number, frames in rows:
+            if len(found) >= limit:
+                break
+            expected, end = number, number + last - first + 1
+            for frame in scan(0, seed_of(segment.name), 0, len(frames), lambda _, n, at, held=frames: held[at : at + n]):  # type: ignore[misc]
+                if not expected <= frame.number < end or not first <= frame.offset <= last:
+                    continue
+                self._damage.note(segment, expected, frame.number)
+                expected = frame.number + 1
+                if frame.offset > after:
+                    found.append(self._record(segment, frame))
+            self._damage.note(segment, expected, end)
+        return found[:limit]
 
     def missing(self, segment: Segment) -> None:
         """The whole file is gone."""

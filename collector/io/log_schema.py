@@ -28,6 +28,7 @@ SEGMENT_TABLES = """
 CREATE TABLE state(one INTEGER PRIMARY KEY CHECK(one = 1), last INTEGER NOT NULL, low INTEGER NOT NULL);
 CREATE TABLE segment(first INTEGER PRIMARY KEY, last INTEGER NOT NULL, records INTEGER NOT NULL, length INTEGER NOT NULL,
     oldest_ms INTEGER NOT NULL, newest_ms INTEGER NOT NULL, name TEXT NOT NULL UNIQUE);
+CREATE TABLE fresh(first INTEGER PRIMARY KEY, last INTEGER NOT NULL, number INTEGER NOT NULL, frames BLOB NOT NULL);
 CREATE TABLE held(site TEXT NOT NULL, gateway TEXT NOT NULL, epoch TEXT NOT NULL, lane TEXT NOT NULL, segment INTEGER NOT NULL,
     ranges TEXT NOT NULL, PRIMARY KEY(site, gateway, epoch, lane, segment)) WITHOUT ROWID;
 CREATE INDEX held_by_segment ON held(segment);
@@ -41,6 +42,7 @@ BIRTHS = "SELECT offset, site, gateway, epoch, lane, seq, received_ms, crc, payl
 INSERT_BIRTH = "INSERT OR IGNORE INTO birth VALUES(?,?,?,?,?,?,?,?,?,?)"
 SEGMENTS = "SELECT first, last, records, length, oldest_ms, newest_ms, name FROM segment"
 INSERT_SEGMENT = "INSERT INTO segment(first, last, records, length, oldest_ms, newest_ms, name) VALUES(?,?,?,?,?,?,?)"
+FRESH = "SELECT first, last, number, frames FROM fresh"
 INSERT_HELD = "INSERT INTO held VALUES(?,?,?,?,?,?)"
 _OLDER_BIRTHS = """
 DELETE FROM birth WHERE offset < ? AND EXISTS (
@@ -78,17 +80,24 @@ def birth_of(row: Sequence[Any]) -> Record | None:
     return Record(offset, key, received_ms, payload, "birth") if crc_of(key, received_ms, "birth", payload) == crc else None
 
 
-def forget(database: sqlite3.Connection, low: int, below: int) -> tuple[int, list[str]]:
-    """Moves the low end from `low` to `below`: how many records go by it, and the files that nobody needs any more."""
-    query = "SELECT coalesce(sum(min(last, ?) - max(first, ?) + 1), 0) FROM segment WHERE last >= ? AND first < ?"
-    offsets = database.execute(query, (below - 1, low, low, below)).fetchone()[0]
+def forget(database: sqlite3.Connection, low: int, below: int, last: int) -> tuple[int, list[str]]:
+    """Moves the low end from `low` to `below`: how many records go by it, and the files that nobody needs any more.
+
+    last: of the log. The newest segment goes only when nothing at all is left, for what is fresh belongs to it.
+    """
+    query = "SELECT coalesce(sum(min(last, ?) - max(first, ?) + 1), 0) FROM {} WHERE last >= ? AND first < ?"
+    spans = (database.execute(query.format(table), (below - 1, low, low, below)).fetchone()[0] for table in ("segment", "fresh"))
     births = database.execute("SELECT count(*) FROM birth WHERE offset >= ? AND offset < ?", (low, below)).fetchone()[0]
-    older = database.execute(_OLDER_BIRTHS, (below,)).rowcount
+    gone = sum(spans) - births + database.execute(_OLDER_BIRTHS, (below,)).rowcount
     database.execute("UPDATE state SET low = ?", (below,))
-    names = [row[0] for row in database.execute("SELECT name FROM segment WHERE last < ?", (below,))]
-    database.execute("DELETE FROM held WHERE segment IN (SELECT first FROM segment WHERE last < ?)", (below,))
-    database.execute("DELETE FROM segment WHERE last < ?", (below,))
-    return offsets - births + older, names
+    end = database.execute("SELECT max(first) FROM segment").fetchone()[0] or 0
+    if last < below:
+        database.execute("DELETE FROM fresh")
+        end += 1
+    names = [row[0] for row in database.execute("SELECT name FROM segment WHERE last < ? AND first < ?", (below, end))]
+    database.execute("DELETE FROM held WHERE segment IN (SELECT first FROM segment WHERE last < ? AND first < ?)", (below, end))
+    database.execute("DELETE FROM segment WHERE last < ? AND first < ?", (below, end))
+    return gone, names
 
 
 def _hash(payload: bytes) -> str | None:

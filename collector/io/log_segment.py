@@ -14,7 +14,7 @@ import errno
 import os
 import struct
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -130,40 +130,30 @@ def _by_blocks(file: int, count: int, position: int, pread: Pread) -> bytes:
     return b"".join(blocks)
 
 
-class SegmentFile:
-    """The file that is written at present. What was not committed elsewhere is written over, or left behind the end."""
+def write_frames(path: Path, length: int, frames: Sequence[bytes], sync: Callable[[int], None] = os.fdatasync) -> int:
+    """Makes frames durable behind the committed end; gives the new end. What a crash left there is written over: with the same.
 
-    def __init__(self, path: Path, length: int = 0, sync: Callable[[int], None] | None = None) -> None:
-        """length: how much of it is committed; 0 makes a new file. Raises OSError; FileNotFoundError for one that is too short."""
-        self.path = path
-        self._sync = sync or os.fdatasync
-        self.seed = seed_of(path.name)
-        self.length = length
-        flags = os.O_WRONLY | os.O_CLOEXEC | (0 if length else os.O_CREAT | os.O_EXCL)
-        self._file = os.open(path, flags, 0o600)
-        if os.fstat(self._file).st_size < length:
-            self.close()
-            raise FileNotFoundError(errno.ENOENT, "the end of the segment is missing", str(path))
-        if not length:
-            self._all(HEADER, 0)
-            self.length = len(HEADER)
-            sync_folder(path.parent)
+    Raises OSError.
+    """
+    is_new = not path.exists()
+    file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        _write(file, HEADER, 0)
+        end = _write(file, b"".join(frames), length)
+        sync(file)
+    finally:
+        os.close(file)
+    if is_new:
+        sync_folder(path.parent)
+    return end
 
-    def write(self, frames: bytes) -> None:
-        """Makes frames durable behind the committed end; `length` moves. Raises OSError: then this file takes no more."""
-        self._all(frames, self.length)
-        self._sync(self._file)
-        self.length += len(frames)
 
-    def close(self) -> None:
-        """Frees the descriptor."""
-        os.close(self._file)
-
-    def _all(self, content: bytes, position: int) -> None:
-        view = memoryview(content)
-        while view:
-            written = os.pwrite(self._file, view, position)
-            view, position = view[written:], position + written
+def _write(file: int, content: bytes, position: int) -> int:
+    view = memoryview(content)
+    while view:
+        written = os.pwrite(file, view, position)
+        view, position = view[written:], position + written
+    return position
 
 
 def sync_folder(folder: Path) -> None:

@@ -17,7 +17,7 @@ from typing import Any
 from collector.intake.records import BatchKey, Record
 from collector.io.log_reading import Damage
 from collector.io.log_schema import DAY_MS, SCHEMA, SEGMENT_TABLES, crc_of, durable, segment_folder
-from collector.io.log_writing import SegmentWriter, remove_orphans
+from collector.io.log_writing import SPILL_BYTES, SegmentWriter, remove_orphans
 from collector.io.sqlite_log import SEGMENT_BYTES
 from edge_agent.common.hazard import hazard
 from edge_agent.common.problem import Problem, ProblemError
@@ -62,7 +62,7 @@ def _convert(database: sqlite3.Connection, path: Path, segment_bytes: int) -> in
         for statement in SEGMENT_TABLES.split(";"):
             database.execute(statement)
         database.execute("INSERT INTO state VALUES(1, 0, 1)")
-        segments = SegmentWriter(folder, database, segment_bytes, Damage(folder))
+        segments = SegmentWriter(folder, database, segment_bytes, Damage(folder), SPILL_BYTES)
         for records in _runs(database, last):
             grown = segments.write(records, records[0].offset - 1)
             segments.commit(grown)

@@ -1,7 +1,9 @@
 """Does I/O: the writing end of the log's segments: which keys are new, where records go, and when a new file begins.
 
-A new file begins at the size given, when the UTC day of the present one is over, and after every failure: what a failed write or
-commit may have left is never written over, whatever becomes of that commit in the database.
+An append puts its frames into the database, with all else that it commits: one sync. When some MiB wait there they are written into
+the segment's file, and the next transaction moves the file's end and empties the table. What is written behind the end is always
+the beginning of what waits, so that a second attempt writes the same bytes. A new segment begins at the size given, and when the
+UTC day of the present one is over.
 """
 
 from __future__ import annotations
@@ -16,51 +18,58 @@ from pathlib import Path
 from collector.intake.records import BatchKey, Record
 from collector.intake.sequences import Sequences, parse_ranges
 from collector.io.log_reading import Damage, Segment, SegmentReader
-from collector.io.log_schema import DAY_MS, INSERT_BIRTH, INSERT_HELD, INSERT_SEGMENT, SEGMENTS, birth_row
-from collector.io.log_segment import SegmentFile, frame, sync_folder
+from collector.io.log_schema import DAY_MS, FRESH, INSERT_BIRTH, INSERT_HELD, INSERT_SEGMENT, SEGMENTS, birth_row
+from collector.io.log_segment import HEADER, frame, seed_of, sync_folder, write_frames
 from edge_agent.common.hazard import hazard
 
+SPILL_BYTES = 4 << 20
+"""Frames wait in the database up to this, so that an append costs one sync and not two."""
+MAX_FRESH = 1 << 40
 LaneKey = tuple[str, str, str, str]
 
 
 @dataclass(slots=True)
 class _Newest:
-    """The newest segment: its row, the keys it holds, and its file while that may grow."""
+    """The newest segment: its row, the keys it holds, and the frames that are committed in the database alone."""
 
     row: Segment
-    file: SegmentFile | None
     held: dict[LaneKey, Sequences] = field(default_factory=dict)
-
-    def close(self) -> None:
-        """Grows no more."""
-        if self.file is not None:
-            self.file.close()
-            self.file = None
+    frames: list[bytes] = field(default_factory=list)
+    waiting: int = 0
+    """Bytes of the frames."""
+    fresh: int = 0
+    """Records of the frames."""
+    last: int = 0
+    """Offset of the last of them."""
+    newest_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Grown:
-    """What was written and is to be committed. sealed: the segment before, if this one is new."""
+    """What is to be committed. spilled: the row of the newest file after its frames were written into it; None: they wait."""
 
-    row: Segment
     records: Sequence[Record]
+    frames: bytes
+    last: int
+    number: int
     newest: _Newest
+    spilled: Segment | None
     sealed: _Newest | None
+    """The segment before, if this one is new."""
     is_new: bool
 
 
 class SegmentWriter:
     """For the thread that owns the log's writes. `database` is the log's writing connection."""
 
-    def __init__(self, folder: Path, database: sqlite3.Connection, segment_bytes: int, damage: Damage) -> None:
+    def __init__(self, folder: Path, database: sqlite3.Connection, segment_bytes: int, damage: Damage, spill_bytes: int) -> None:
         self._folder = folder
         self._database = database
         self._segment_bytes = segment_bytes
         self._damage = damage
+        self._spill_bytes = spill_bytes
         self._newest: _Newest | None = None
         self._looked = self._swept = False
-        self._spoiled = ""
-        """A file that takes no more after a failure."""
         self._older: dict[LaneKey, Sequences] = {}
         """What the segments before the newest hold of the lanes that wrote lately."""
 
@@ -81,65 +90,75 @@ class SegmentWriter:
         return fresh
 
     def write(self, records: Sequence[Record], last: int) -> Grown:
-        """Makes the records durable in the newest file, behind its committed end. Raises OSError."""
+        """Frames for the database; those that wait there go into their file when they are many. Raises OSError."""
         newest, now_ms = self._newest, records[0].received_ms
         size = sum(len(record.payload) for record in records)
-        fits = newest is not None and newest.file is not None and newest.file.length + size <= self._segment_bytes
-        sealed = None
-        is_new = not fits or newest is None or now_ms // DAY_MS > newest.row.oldest_ms // DAY_MS
+        is_new = (
+            newest is None
+            or newest.row.length + newest.waiting + size > self._segment_bytes
+            or now_ms // DAY_MS > newest.row.oldest_ms // DAY_MS
+        )
+        sealed = spilled = None
+        if newest is not None and newest.frames and (is_new or newest.waiting + size > self._spill_bytes):
+            spilled = self._spill(newest)
         if newest is None or is_new:
-            sealed, newest = newest, self._begin(last + 1, now_ms)
-        row, file = newest.row, newest.file
-        if file is None:
-            raise OSError("the newest segment is closed")
-        try:
-            file.write(b"".join(frame(r, last + 1 + n, row.records + n, file.seed) for n, r in enumerate(records)))
-            hazard("log.file.synced")
-        except BaseException:
-            self._spoiled = row.name
-            newest.close()
-            raise
-        newest_ms = max(row.newest_ms, *(record.received_ms for record in records))
-        grown = row._replace(last=last + len(records), records=row.records + len(records), length=file.length, newest_ms=newest_ms)
-        return Grown(grown, records, newest, sealed, is_new)
+            first = last + 1
+            row = Segment(first, last, 0, len(HEADER), now_ms, now_ms, segment_name(first))
+            sealed, newest = newest, _Newest(row, newest_ms=now_ms)
+        number, seed = newest.row.records + newest.fresh, seed_of(newest.row.name)
+        frames = b"".join(frame(r, last + 1 + n, number + n, seed) for n, r in enumerate(records))
+        return Grown(records, frames, last + len(records), number, newest, spilled, sealed, is_new)
 
     def commit(self, grown: Grown) -> None:
         """Its part of the transaction. Raises sqlite3.Error."""
-        database, row = self._database, grown.row
-        if grown.is_new:
-            database.execute(INSERT_SEGMENT, row)
-        else:
-            query = "UPDATE segment SET last = ?, records = ?, length = ?, newest_ms = ? WHERE first = ?"
-            database.execute(query, (row.last, row.records, row.length, row.newest_ms, row.first))
+        database = self._database
+        if grown.spilled is not None:
+            self._move_end(grown.spilled)
         if grown.sealed is not None:
             first = grown.sealed.row.first
             database.executemany(INSERT_HELD, [(*lane, first, held.text()) for lane, held in grown.sealed.held.items()])
-        database.execute("UPDATE state SET last = ?", (row.last,))
-        start = row.last - len(grown.records) + 1
+        if grown.is_new:
+            database.execute(INSERT_SEGMENT, grown.newest.row)
+        start = grown.last - len(grown.records) + 1
+        database.execute("INSERT INTO fresh VALUES(?,?,?,?)", (start, grown.last, grown.number, grown.frames))
+        database.execute("UPDATE state SET last = ?", (grown.last,))
         births = [birth_row(start + n, record) for n, record in enumerate(grown.records) if record.kind == "birth"]
         if births:
             database.executemany(INSERT_BIRTH, births)
 
     def settle(self, grown: Grown) -> None:
         """The transaction is durable."""
-        grown.newest.row = grown.row
-        add_keys(grown.newest.held, grown.records)
+        newest = grown.newest
+        if grown.spilled is not None and grown.sealed is None:
+            newest.row, newest.frames, newest.waiting, newest.fresh = grown.spilled, [], 0, 0
+        newest.frames.append(grown.frames)
+        newest.waiting += len(grown.frames)
+        newest.fresh += len(grown.records)
+        newest.last = grown.last
+        newest.newest_ms = max(newest.newest_ms, *(record.received_ms for record in grown.records))
+        add_keys(newest.held, grown.records)
         if grown.sealed is not None:
-            grown.sealed.close()
             self._older.clear()
-        self._newest = grown.newest
+        self._newest = newest
 
-    def leave(self, grown: Grown | None) -> None:
-        """The transaction failed: whatever was written stays where it is, and its file takes no more."""
-        if grown is not None:
-            self._spoiled = grown.row.name
-            grown.newest.close()
-        self.forget()
+    def flush(self) -> None:
+        """Puts what waits into its file now, in a transaction of its own. Raises sqlite3.Error, OSError."""
+        newest = self._look()
+        if newest is not None and newest.frames:
+            row = self._spill(newest)
+            with self._database:
+                self._database.execute("BEGIN IMMEDIATE")
+                self._move_end(row)
+            self.forget()
+
+    def _move_end(self, row: Segment) -> None:
+        """What waited is in the file now."""
+        query = "UPDATE segment SET last = ?, records = ?, length = ?, newest_ms = ? WHERE first = ?"
+        self._database.execute(query, (row.last, row.records, row.length, row.newest_ms, row.first))
+        self._database.execute("DELETE FROM fresh")
 
     def forget(self) -> None:
         """Looks anew at what is committed before the next write."""
-        if self._newest is not None:
-            self._newest.close()
         self._newest, self._looked = None, False
         self._older.clear()
 
@@ -152,9 +171,20 @@ class SegmentWriter:
             with suppress(OSError):
                 (self._folder / name).unlink(missing_ok=True)
 
+    def _spill(self, newest: _Newest) -> Segment:
+        """Puts what waits into the file. Should its commit fail, the same bytes are written there again."""
+        if not self._folder.is_dir():
+            self._folder.mkdir(mode=0o700, exist_ok=True)
+            sync_folder(self._folder.parent)
+        row = newest.row
+        hazard("log.spill.before")
+        length = write_frames(self._folder / row.name, row.length, newest.frames)
+        hazard("log.spill.after")
+        records = row.records + newest.fresh
+        return row._replace(last=newest.last, records=records, length=length, newest_ms=max(row.newest_ms, newest.newest_ms))
+
     def _look(self) -> _Newest | None:
-        """The newest committed segment. What a crash left is deleted at the first look alone: a commit that failed since may be
-        on disk all the same, and come back with the next start."""
+        """The newest committed segment. Files that no row names are what a trim left, and go."""
         if self._looked:
             return self._newest
         if not self._swept:
@@ -167,21 +197,19 @@ class SegmentWriter:
         return self._newest
 
     def _reopen(self, row: Segment) -> _Newest:
-        newest = _Newest(row, None)
-        with suppress(FileNotFoundError):
-            add_keys(newest.held, SegmentReader(self._folder, self._damage).frames(row))
-            if row.name != self._spoiled:
-                newest.file = SegmentFile(self._folder / row.name, row.length)
+        newest, reader = _Newest(row, newest_ms=row.newest_ms), SegmentReader(self._folder, self._damage)
+        if row.records:
+            with suppress(FileNotFoundError):
+                add_keys(newest.held, reader.frames(row))
+        rows = self._database.execute(f"{FRESH} ORDER BY first").fetchall()
+        records = reader.fresh(row, rows, 0, MAX_FRESH)
+        add_keys(newest.held, records)
+        newest.frames = [frames for *_, frames in rows]
+        newest.waiting = sum(map(len, newest.frames))
+        newest.fresh = sum(last - first + 1 for first, last, *_ in rows)
+        newest.last = rows[-1][1] if rows else row.last
+        newest.newest_ms = max(row.newest_ms, *(record.received_ms for record in records), 0)
         return newest
-
-    def _begin(self, first: int, now_ms: int) -> _Newest:
-        if not self._folder.is_dir():
-            self._folder.mkdir(mode=0o700, exist_ok=True)
-            sync_folder(self._folder.parent)
-        name = segment_name(first)
-        made = _Newest(Segment(first, first - 1, 0, 0, now_ms, now_ms, name), SegmentFile(self._folder / name))
-        hazard("log.segment.made")
-        return made
 
     def _held_before(self, lane: LaneKey) -> Sequences:
         held = self._older.get(lane)

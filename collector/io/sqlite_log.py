@@ -1,9 +1,8 @@
 """Does I/O: the log: records in segment files, and one SQLite database (WAL, synchronous FULL) that says what of them is committed.
 
-One append: the records go behind the committed end of the newest segment (fdatasync), then one transaction moves that end and holds
-accounting, quarantine and births. The transaction alone decides: what a crash leaves in a file behind the committed end is nothing.
-A full segment never changes again and goes as a whole file (log_writing.py). Births are in the database too and outlive it.
-Every record carries a checksum that is tried on every read: a damaged one is left out and counted, never served.
+One append is one transaction: frames, accounting, quarantine, births. Frames wait in the database until some MiB of them go into
+the newest segment's file together (log_writing.py); a full segment never changes again and goes as a whole file. Births are in the
+database too and outlive it. Every frame carries a checksum that is tried on every read: a damaged one is left out and counted.
 """
 
 from __future__ import annotations
@@ -11,16 +10,28 @@ from __future__ import annotations
 import secrets
 import sqlite3
 import threading
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from collector.intake.records import LaneState, Poison, Record
 from collector.intake.sequences import parse_ranges, ranges_text
 from collector.io.log_reading import Damage, Segment, SegmentReader
-from collector.io.log_schema import BIRTHS, SCHEMA, SEGMENT_TABLES, SEGMENTS, TABLES, birth_of, durable, forget, segment_folder
-from collector.io.log_writing import Grown, SegmentWriter
+from collector.io.log_schema import (
+    BIRTHS,
+    FRESH,
+    SCHEMA,
+    SEGMENT_TABLES,
+    SEGMENTS,
+    TABLES,
+    birth_of,
+    durable,
+    forget,
+    segment_folder,
+)
+from collector.io.log_writing import SPILL_BYTES, SegmentWriter
 from collector.seams import StorageFailed
 from edge_agent.common.hazard import hazard
 from edge_agent.common.problem import Problem, ProblemError
@@ -30,10 +41,18 @@ MAX_POISON = 1000
 SEGMENT_BYTES = 64 << 20
 
 
+class _Missing(Exception):
+    """The file of a segment is not there."""
+
+    def __init__(self, segment: Segment) -> None:
+        super().__init__(segment.name)
+        self.segment = segment
+
+
 class SqliteLog:
     """The log of one collector. Appends come from one thread; every reading thread has a connection of its own."""
 
-    def __init__(self, path: Path, segment_bytes: int = SEGMENT_BYTES) -> None:
+    def __init__(self, path: Path, segment_bytes: int = SEGMENT_BYTES, spill_bytes: int = SPILL_BYTES) -> None:
         """Opens or makes the log. Raises ProblemError (LOG401 newer schema, LOG402 damaged or unreadable, LOG404 older schema)."""
         self.path = path
         self.folder = segment_folder(path)
@@ -53,7 +72,7 @@ class SqliteLog:
             raise ProblemError(
                 Problem("LOG402", str(path), what, "restore it with `collector restore`, or move it away.")
             ) from error
-        self._segments = SegmentWriter(self.folder, self._writer, segment_bytes, self._damage)
+        self._segments = SegmentWriter(self.folder, self._writer, segment_bytes, self._damage, spill_bytes)
 
     @property
     def log_id(self) -> str:
@@ -75,7 +94,6 @@ class SqliteLog:
             for s in lanes
         ]
         spoiled = [(p.received_ms, p.topic, p.reason, p.detail, p.payload) for p in poison]
-        grown: Grown | None = None
         try:
             last = self.last_offset()
             fresh = self._segments.fresh(records)
@@ -93,29 +111,62 @@ class SqliteLog:
                 hazard("log.commit.before")
             hazard("log.commit.after")
         except BaseException as error:
-            self._segments.leave(grown)
+            self._segments.forget()
             if isinstance(error, (sqlite3.Error, OSError)):
                 raise StorageFailed(str(error)) from error
             raise
         if grown is None:
             return last
         self._segments.settle(grown)
-        return grown.row.last
+        return grown.last
+
+    def flush(self) -> None:
+        """Puts what waits in the database into its segment's file. For the appending thread. Raises StorageFailed."""
+        try:
+            self._segments.flush()
+        except (sqlite3.Error, OSError) as error:
+            raise StorageFailed(str(error)) from error
 
     def read(self, after: int, limit: int) -> list[Record]:
         """Up to `limit` sound records with offset > after, in order."""
+        missing: set[str] = set()
+        while True:
+            try:
+                with self._snapshot():
+                    return self._read(after, limit, missing)
+            except _Missing as gone:
+                if self._rows("SELECT 1 FROM segment WHERE name = ?", (gone.segment.name,)):  # else it was trimmed meanwhile
+                    missing.add(gone.segment.name)
+                    self._segment_reader().missing(gone.segment)
+
+    def _read(self, after: int, limit: int, missing: set[str]) -> list[Record]:
         low = self._low()
         query = f"{BIRTHS} WHERE offset > ? AND offset < ? ORDER BY offset LIMIT ?"
         found = self._births(query, (after, low, limit))
         position = max(after, low - 1)
+        reader = self._segment_reader()
         while len(found) < limit:
-            rows = self._rows(f"{SEGMENTS} WHERE last > ? ORDER BY first LIMIT 1", (position,))
+            rows = self._rows(f"{SEGMENTS} WHERE last > ? AND records > 0 ORDER BY first LIMIT 1", (position,))
             if not rows:
                 break
             segment = Segment(*rows[0])
-            found += self._of_segment(segment, position, limit - len(found))
+            if segment.name not in missing:
+                try:
+                    found += reader.read(segment, position, limit - len(found))
+                except FileNotFoundError as error:
+                    raise _Missing(segment) from error
             position = segment.last
-        return found if self._low() == low else self.read(after, limit)  # trimmed meanwhile: births may have changed places
+        if len(found) < limit:
+            found += self._fresh(reader, position, limit - len(found))
+        return found
+
+    def _fresh(self, reader: SegmentReader, after: int, limit: int) -> list[Record]:
+        """What is in no file yet."""
+        rows = self._rows(f"{FRESH} WHERE last > ? ORDER BY first LIMIT ?", (after, limit))
+        if not rows:
+            return []
+        newest = Segment(*self._rows(f"{SEGMENTS} ORDER BY first DESC LIMIT 1")[0])
+        return reader.fresh(newest, rows, after, limit)
 
     def births(self) -> list[Record]:
         """Every birth the log holds, oldest first; trimming keeps the newest copy of each."""
@@ -131,7 +182,7 @@ class SqliteLog:
             with self._writer as database:
                 database.execute("BEGIN IMMEDIATE")
                 last, low = database.execute("SELECT last, low FROM state").fetchone()
-                gone, names = forget(database, low, min(below, last + 1)) if below > low else (0, [])
+                gone, names = forget(database, low, min(below, last + 1), last) if below > low else (0, [])
                 hazard("log.trim.before")
             hazard("log.trim.after")
         except sqlite3.Error as error:
@@ -141,14 +192,18 @@ class SqliteLog:
 
     def offset_before(self, received_ms: int) -> int:
         """The lowest offset of data received at or after this time; one past the end if there is none."""
-        low = self._low()
-        rows = self._rows(f"{SEGMENTS} WHERE last >= ? AND newest_ms >= ? ORDER BY first", (low, received_ms))
-        for segment in (Segment(*row) for row in rows):
-            with suppress(FileNotFoundError):
-                for record in SegmentReader(self.folder, self._damage).frames(segment):
-                    if record.offset >= low and record.received_ms >= received_ms and record.kind == "data":
-                        return record.offset
-        return self.last_offset() + 1
+        reader = SegmentReader(self.folder, self._damage)
+        with self._snapshot():
+            low = self._low()
+            end = self.last_offset() + 1
+            query = f"{SEGMENTS} WHERE last >= ? AND newest_ms >= ? AND records > 0 ORDER BY first"
+            segments = [Segment(*row) for row in self._rows(query, (low, received_ms))]
+            fresh = self._fresh(reader, low - 1, end)
+        with suppress(FileNotFoundError):
+            for record in chain(chain.from_iterable(map(reader.frames, segments)), fresh):
+                if record.offset >= low and record.received_ms >= received_ms and record.kind == "data":
+                    return record.offset
+        return end
 
     def poison(self, limit: int) -> list[Poison]:
         """The newest quarantined messages first."""
@@ -213,16 +268,20 @@ class SqliteLog:
         """Data below this offset is forgotten."""
         return int(self._rows("SELECT low FROM state")[0][0])
 
-    def _of_segment(self, segment: Segment, after: int, limit: int) -> list[Record]:
+    def _segment_reader(self) -> SegmentReader:
         reader: SegmentReader | None = getattr(self._local, "segments", None)
         if reader is None:
             reader = self._local.segments = SegmentReader(self.folder, self._damage)
+        return reader
+
+    @contextmanager
+    def _snapshot(self) -> Iterator[None]:
+        """Queries of this thread see one state of the log. Raises StorageFailed."""
+        self._rows("BEGIN")
         try:
-            return reader.read(segment, after, limit)
-        except FileNotFoundError:
-            if self._rows("SELECT 1 FROM segment WHERE name = ?", (segment.name,)):
-                reader.missing(segment)
-            return []
+            yield
+        finally:
+            self._rows("ROLLBACK")
 
     def _births(self, query: str, arguments: tuple[int, ...]) -> list[Record]:
         sound = []

@@ -60,6 +60,8 @@ class LogSuite:
         log.append([record(0, data(seq, [1.0]), seq) for seq in range(1, 8)], [], [])
         assert [r.key.seq for r in log.read(2, 3)] == [3, 4, 5]
         assert [r.key.seq for r in log.read(6, 3)] == [7]
+        log.append([record(0, data(8, [1.0]), 8)], [], [])
+        assert [r.key.seq for r in log.read(5, 9)] == [6, 7, 8]
 
     def test_trimming_keeps_births_accounting_and_offsets(self, reopen: Callable[[], Log]) -> None:
         log = reopen()

@@ -69,7 +69,7 @@ def test_a_trimmed_log_keeps_its_offsets_and_a_damaged_record_stays_behind(old: 
     log.close()
 
 
-@pytest.mark.parametrize("where", ["log.segment.made", "log.file.synced", "log.takeover.before", "log.takeover.after"])
+@pytest.mark.parametrize("where", ["log.spill.before", "log.spill.after", "log.takeover.before", "log.takeover.after"])
 def test_a_kill_anywhere_in_it_changes_nothing(old: Path, where: str) -> None:
     with closing(sqlite3.connect(old)) as database:  # a gap: two runs
         database.execute("DELETE FROM record WHERE offset = 5")
@@ -84,11 +84,11 @@ def test_a_kill_anywhere_in_it_changes_nothing(old: Path, where: str) -> None:
     )
     killed = subprocess.run([sys.executable, "-c", program, str(old), where], check=False, capture_output=True, text=True)
     assert killed.returncode == -signal.SIGKILL, killed.stderr
-    take_over(old)
+    take_over(old, 1)
     log = SqliteLog(old)
     assert same(log.read(0, 1000)) == before
     names = {segment.name for segment in log.segments()}
-    assert {file.name for file in log.folder.iterdir()} == names
+    assert {file.name for file in log.folder.iterdir()} <= names
     log.close()
 
 
@@ -96,7 +96,7 @@ def test_a_medium_that_refuses_leaves_the_old_log(old: Path, monkeypatch: pytest
     before = old_records(old)
 
     def strike(name: str) -> None:
-        if name == "log.file.synced":
+        if name == "log.takeover.before":
             raise OSError("no space left")
 
     monkeypatch.setattr(hazard, "strike", strike)

@@ -17,6 +17,7 @@ import pytest
 
 from collector.io.log_schema import DAY_MS
 from collector.io.log_segment import HEADER, frame
+from collector.io.log_writing import SPILL_BYTES
 from collector.io.sqlite_log import SEGMENT_BYTES, SqliteLog
 from collector.seams import Log, StorageFailed
 from edge_agent.common import hazard
@@ -26,7 +27,7 @@ from tests.support.line import T0, birth, data, record
 
 
 class TestSqliteLog(LogSuite):
-    segment_bytes = SEGMENT_BYTES
+    segment_bytes, spill_bytes = SEGMENT_BYTES, SPILL_BYTES
 
     @pytest.fixture
     def reopen(self, tmp_path: Path) -> Iterator[Callable[[], Log]]:
@@ -35,7 +36,7 @@ class TestSqliteLog(LogSuite):
         def open_again() -> Log:
             for log in opened:
                 log.close()
-            opened.append(SqliteLog(tmp_path / "state" / "log.db", self.segment_bytes))
+            opened.append(SqliteLog(tmp_path / "state" / "log.db", self.segment_bytes, self.spill_bytes))
             return opened[-1]
 
         yield open_again
@@ -47,6 +48,12 @@ class TestLogOfManySegments(TestSqliteLog):
     """Every append begins a new file."""
 
     segment_bytes = 1
+
+
+class TestLogThatWaitsForNothing(TestSqliteLog):
+    """Every append writes into the file what the one before left in the database."""
+
+    spill_bytes = 0
 
 
 class Killed(BaseException):
@@ -73,13 +80,13 @@ def test_a_crash_at_the_commit_leaves_all_or_nothing(
     again.close()
 
 
-@pytest.mark.parametrize("where", ["log.segment.made", "log.file.synced", "log.commit.before", "log.commit.after"])
+@pytest.mark.parametrize("where", ["log.spill.before", "log.spill.after", "log.commit.before", "log.commit.after"])
 @pytest.mark.parametrize("segment_bytes", [1, SEGMENT_BYTES])
 def test_a_crash_anywhere_in_an_append_loses_and_doubles_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str, segment_bytes: int
 ) -> None:
     """At the beginning of a new file as well as inside one; what the crash left is written over or gone."""
-    log = SqliteLog(tmp_path / "log.db", segment_bytes)
+    log = SqliteLog(tmp_path / "log.db", segment_bytes, 0)
     log.append([record(0, data(1, [1.0]), 1), record(0, birth()[0], 1, "u", "birth")], [], [])
 
     def strike(name: str) -> None:
@@ -92,12 +99,13 @@ def test_a_crash_anywhere_in_an_append_loses_and_doubles_nothing(
     monkeypatch.undo()
     log.close()
     for _ in range(2):  # the second time it is a duplicate
-        log = SqliteLog(tmp_path / "log.db", segment_bytes)
+        log = SqliteLog(tmp_path / "log.db", segment_bytes, 0)
         log.append([record(0, data(2, [2.0]), 2), record(0, birth(2, hold_ms=5)[0], 2, "u", "birth")], [LANE], [])
         assert [(r.offset, r.key.lane, r.key.seq) for r in log.read(0, 9)] == [(1, "n", 1), (2, "u", 1), (3, "n", 2), (4, "u", 2)]
         assert [r.offset for r in log.births()] == [2, 4]
         log.close()
-    assert len(list((tmp_path / "log.segments").iterdir())) == len(log_rows(tmp_path / "log.db"))
+    names = {name for name, _ in log_rows(tmp_path / "log.db")}
+    assert {file.name for file in (tmp_path / "log.segments").iterdir()} <= names
 
 
 def log_rows(path: Path) -> list[tuple[str, int]]:
@@ -115,6 +123,7 @@ def flip(file: Path, position: int, bit: int = 3) -> None:
 def test_a_flipped_bit_anywhere_damages_one_record_and_the_rest_stays_readable(tmp_path: Path) -> None:
     log = SqliteLog(tmp_path / "log.db")
     log.append([record(0, data(seq, [1.0]), seq) for seq in range(1, 6)], [], [])
+    log.flush()
     log.close()
     (file,) = (tmp_path / "log.segments").iterdir()
     sound = file.read_bytes()
@@ -142,6 +151,7 @@ def test_one_segment_gone_or_cut_costs_its_records_alone(tmp_path: Path) -> None
     log = SqliteLog(tmp_path / "log.db", 1)
     for first in (1, 3, 5):
         log.append([record(0, data(seq, [1.0]), seq) for seq in (first, first + 1)], [], [])
+    log.flush()
     files = sorted((tmp_path / "log.segments").iterdir())
     files[0].unlink()
     assert [r.key.seq for r in log.read(0, 9)] == [3, 4, 5, 6]
@@ -156,14 +166,20 @@ def test_one_segment_gone_or_cut_costs_its_records_alone(tmp_path: Path) -> None
 def test_a_damaged_newest_segment_is_no_hindrance_to_write_on(tmp_path: Path) -> None:
     log = SqliteLog(tmp_path / "log.db")
     log.append([record(0, data(seq, [1.0]), seq) for seq in (1, 2)], [], [])
+    log.flush()
     log.close()
     (file,) = (tmp_path / "log.segments").iterdir()
     os.truncate(file, file.stat().st_size - 1)
     log = SqliteLog(tmp_path / "log.db")
     assert log.append([record(0, data(3, [1.0]), 3)], [], []) == 3
+    log.flush()
+    assert [r.offset for r in log.read(0, 9)] == [1, 3]
     file.unlink()
     assert log.append([record(0, data(4, [1.0]), 4)], [], []) == 4
-    assert [r.offset for r in log.read(0, 9)] == [3, 4]
+    assert [r.offset for r in log.read(0, 9)] == [4]
+    log.flush()
+    assert [r.offset for r in log.read(0, 9)] == [4]
+    assert log.damaged() == 3
     log.close()
 
 
@@ -172,6 +188,7 @@ def test_what_a_gateway_hides_in_a_payload_is_no_record(tmp_path: Path) -> None:
     forged = frame(record(0, data(7, [9.0]), 7), 2, 1, 0)
     log = SqliteLog(tmp_path / "log.db")
     log.append([record(0, data(1, [1.0]), 1), record(0, forged, 2), record(0, data(3, [1.0]), 3)], [], [])
+    log.flush()
     (file,) = (tmp_path / "log.segments").iterdir()
     flip(file, file.read_bytes().index(forged) - 1)
     assert [r.key.seq for r in log.read(0, 9)] == [1, 3]
@@ -205,8 +222,37 @@ def test_a_medium_that_refuses_records_or_accounting_is_told(tmp_path: Path) -> 
     log._writer.execute("PRAGMA max_page_count = 1000000")
     log.append([record(0, data(2, [1.0]), 2)], [LANE], [])
     assert [(r.offset, r.key.seq) for r in log.read(0, 9)] == [(1, 1), (2, 2)]
-    first, second = log_rows(tmp_path / "log.db")
-    assert first[0] != second[0], "the file of the failed commit is left as it is"
+    log.close()
+
+
+def test_a_file_that_refuses_keeps_what_waits_in_the_database(tmp_path: Path) -> None:
+    log = SqliteLog(tmp_path / "log.db", spill_bytes=0)
+    log.append([record(0, b"{" + b" " * 300_000, 1)], [], [])
+    with contextlib.closing(sqlite3.connect(tmp_path / "log.db")) as database:
+        database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    with no_file_beyond(200_000), pytest.raises(StorageFailed):
+        log.append([record(0, data(2, [1.0]), 2)], [LANE], [])
+    assert ([r.key.seq for r in log.read(0, 9)], log.lanes()) == ([1], [])
+    log.append([record(0, data(2, [1.0]), 2)], [LANE], [])
+    log.flush()
+    assert [(r.offset, r.key.seq) for r in log.read(0, 9)] == [(1, 1), (2, 2)]
+    assert log.damaged() == 0
+    log.close()
+
+
+def test_a_flipped_bit_in_what_waits_damages_one_record(tmp_path: Path) -> None:
+    log = SqliteLog(tmp_path / "log.db")
+    log.append([record(0, data(seq, [1.0]), seq) for seq in (1, 2, 3)], [], [])
+    (frames,) = log._writer.execute("SELECT frames FROM fresh").fetchone()
+    flipped = bytearray(frames)
+    flipped[len(frames) // 2] ^= 4
+    log._writer.execute("UPDATE fresh SET frames = ?", (bytes(flipped),))
+    log.close()
+    log = SqliteLog(tmp_path / "log.db")
+    assert [r.key.seq for r in log.read(0, 9)] == [1, 3]
+    log.flush()
+    assert [r.key.seq for r in log.read(0, 9)] == [1, 3]
+    assert log.damaged() == 1
     log.close()
 
 
@@ -215,9 +261,11 @@ def test_a_new_day_and_a_full_file_begin_a_new_segment(tmp_path: Path) -> None:
     at = [T0 + ms for ms in (0, 1000, DAY_MS, DAY_MS - 1000, DAY_MS + 1000)]
     for seq, received_ms in enumerate(at, 1):
         log.append([replace(record(0, data(seq, [1.0]), seq), received_ms=received_ms)], [], [])
+    log.flush()
     assert [(s.first, s.last) for s in log.segments()] == [(1, 2), (3, 5)], "a clock that goes back begins none"
     log.append([record(0, b"{" + b" " * 3000, 6)], [], [])
     log.append([replace(record(0, data(7, [1.0]), 7), received_ms=T0 + 2 * DAY_MS)], [], [])
+    log.flush()
     assert [(s.first, s.last) for s in log.segments()][2:] == [(6, 6), (7, 7)]
     assert [log.offset_before(ms) for ms in (0, T0 + 1, T0 + DAY_MS, T0 + 2 * DAY_MS, T0 + 3 * DAY_MS)] == [1, 2, 3, 7, 8]
     log.close()
@@ -227,6 +275,7 @@ def test_whole_files_go_when_nothing_of_them_is_left(tmp_path: Path) -> None:
     log = SqliteLog(tmp_path / "log.db", 1)
     for first in (1, 3, 5):
         log.append([record(0, data(seq, [1.0]), seq) for seq in (first, first + 1)], [], [])
+    log.flush()
     assert log.trim(4) == 3
     assert [s.first for s in log.segments()] == [3, 5]
     assert sorted(file.name for file in (tmp_path / "log.segments").iterdir()) == [s.name for s in log.segments()]
