@@ -1,0 +1,106 @@
+"""A backlog in the outbox file: known by a few lines, read back by rows; a damaged row is told by its head."""
+
+from __future__ import annotations
+
+import sqlite3
+from dataclasses import replace
+from pathlib import Path
+
+from edge_agent.delivery.machine import Key, Span, Stored
+from edge_agent.io import outbox
+from edge_agent.io.outbox import OutboxFile
+from edge_agent.io.outbox_index import PartIndex
+
+EPOCH = "1-0123456789abcdef"
+
+
+def stored(seq: int) -> Stored:
+    return Stored(Key(EPOCH, "n", seq), "data", "b" * 16, b"%d" % seq, 3, "boot", 10 * seq, 1_800_000_000_000 + 10 * seq, "ntp", 5)
+
+
+def backlog(path: Path, rows: int = 1000) -> OutboxFile:
+    file = OutboxFile(path)
+    file.open()
+    for row in range(rows):
+        file.write([stored(2 * row + 1), stored(2 * row + 2)], [])
+    return file
+
+
+def test_a_backlog_is_one_shelf_and_comes_back_whole(tmp_path: Path) -> None:
+    backlog(tmp_path / "outbox.db").close()
+    file = OutboxFile(tmp_path / "outbox.db")
+    opened = file.open()
+    (shelf,) = opened.shelves
+    assert len(opened.stored) + shelf.count == 2000
+    assert shelf.span.a == len(opened.stored) + 1
+    assert shelf.readings == 3 * shelf.count
+    assert file.fetch(shelf.span.each()) == ([stored(seq) for seq in range(shelf.span.a, 2001)], [])
+    file.write([], [Key(EPOCH, "n", seq) for seq in range(1, 1998)])
+    file.close()
+    left = file.open()
+    assert left.stored == (stored(1998), stored(1999), stored(2000))
+    file.close()
+
+
+def test_a_damaged_row_is_told_with_its_keys_and_readings(tmp_path: Path) -> None:
+    path = tmp_path / "outbox.db"
+    backlog(path, 3).close()
+    with sqlite3.connect(path) as database:
+        database.execute("UPDATE part SET messages = zeroblob(40) WHERE id = 2")
+    database.close()
+    file = OutboxFile(path)
+    opened = file.open()
+    assert (opened.damaged, [shelf.span for shelf in opened.shelves]) == (1, [Span(EPOCH, "n", 3, 4)])
+    keys = opened.shelves[0].span.each()
+    assert file.fetch(keys) == ([], keys)
+    assert (file.readings_of(keys), file.readings_of(keys[:1])) == (6, 3)
+    file.write([], keys)
+    assert sqlite3.connect(path).execute("SELECT count(*) FROM part").fetchone() == (2,)
+    file.close()
+
+
+def test_a_damaged_head_costs_nothing_and_where_both_are_gone_the_row_goes(tmp_path: Path) -> None:
+    path = tmp_path / "outbox.db"
+    backlog(path, 3).close()
+    with sqlite3.connect(path) as database:
+        database.execute("UPDATE part SET head = zeroblob(9)")
+        database.execute("UPDATE part SET messages = zeroblob(40) WHERE id = 2")
+    database.close()
+    file = OutboxFile(path)
+    opened = file.open()
+    assert (opened.stored, opened.damaged, opened.shelves) == (tuple(stored(seq) for seq in (1, 2, 5, 6)), 1, ())
+    file.write([], [])
+    assert sqlite3.connect(path).execute("SELECT count(*) FROM part").fetchone() == (2,)
+    file.close()
+
+
+def test_a_file_of_the_first_schema_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "outbox.db"
+    backlog(path, 2).close()
+    with sqlite3.connect(path) as database:
+        database.execute("ALTER TABLE part DROP COLUMN head")
+        database.execute("PRAGMA user_version = 1")
+    database.close()
+    file = OutboxFile(path)
+    assert file.open().stored == tuple(stored(seq) for seq in range(1, 5))
+    file.write([stored(5)], [Key(EPOCH, "n", 1)])
+    file.close()
+    assert {s.key.seq for s in file.open().stored} == {2, 3, 4, 5}
+    file.close()
+
+
+def test_a_large_write_becomes_several_rows(tmp_path: Path) -> None:
+    file = OutboxFile(tmp_path / "outbox.db")
+    file.open()
+    file.write([replace(stored(seq)) for seq in range(1, 2 * outbox.ROW_MESSAGES + 2)], [])
+    assert sqlite3.connect(tmp_path / "outbox.db").execute("SELECT count(*) FROM part").fetchone() == (3,)
+    file.close()
+
+
+def test_the_index_knows_when_a_row_is_empty() -> None:
+    index = PartIndex()
+    index.add(7, [Span(EPOCH, "n", 1, 3), Span(EPOCH, "u", 1, 1)])
+    assert [index.forget(Key(EPOCH, "n", seq)) for seq in (2, 1, 3)] == [False, False, False]
+    assert index.find(Key(EPOCH, "n", 2)) is None
+    assert index.forget(Key(EPOCH, "u", 1))
+    assert index.epochs() == set()
