@@ -17,6 +17,8 @@ import msgspec
 
 Columns = Mapping[str, Sequence[str]]
 """The tables with a checksum, and the columns it covers; the first ones are the key."""
+_DAMAGED = (sqlite3.DatabaseError, UnicodeDecodeError)
+"""What reading a damaged file raises; the second where SQLite's own words hold what stands in a damaged page."""
 _encode = msgspec.msgpack.Encoder().encode
 
 
@@ -97,7 +99,7 @@ def _readable(old: sqlite3.Connection, table: str, condition: str) -> Iterator[t
     try:
         keys = [row[1] for row in old.execute(f"PRAGMA table_info({table})") if row[5]]
         names = [row[1] for row in old.execute(f"PRAGMA table_info({table})") if row[1] != "crc"]
-    except sqlite3.DatabaseError:
+    except _DAMAGED:
         return
     for direction in ("ASC", "DESC"):
         order = ", ".join(f"{key} {direction}" for key in keys)
@@ -105,5 +107,5 @@ def _readable(old: sqlite3.Connection, table: str, condition: str) -> Iterator[t
             for row in old.execute(f"SELECT {', '.join(names)} FROM {table} NOT INDEXED WHERE {condition} ORDER BY {order}"):
                 yield names, row
             return
-        except sqlite3.DatabaseError:
+        except _DAMAGED:
             continue

@@ -50,13 +50,14 @@ class StoreStorage:
                 batch(2 * turn, [at_ms + 1000 * n for n in range(20)], [round(random.random(), 3) for _ in range(20)], flow),
                 batch(2 * turn + 1, [at_ms], [turn % 2 == 0], STATE),
             ]
-            if turn % 6 == 5:  # late, and one instant again
-                batches.append(batch(1000 + turn, [at_ms - 3 * HOUR_MS, at_ms], [1.5, 2.5], flow))
             found.append(Step("write", lambda s, b=batches, t=turn: s.write(b, 10 * t + 10)))  # type: ignore[misc]
+            if turn % 6 == 5:  # late, and one instant again
+                late = [batch(1000 + turn, [at_ms - 3 * HOUR_MS, at_ms], [1.5, 2.5], flow)]
+                found.append(Step("late", lambda s, b=late, t=turn: s.write(b, 10 * t + 11)))  # type: ignore[misc]
             if turn in {8, 18}:
                 found.append(Step("restart"))
             if turn % 7 == 6:
-                found.append(Step("written again", lambda s, b=batches, t=turn: s.write(b, 10 * t + 10)))  # type: ignore[misc]
+                found.append(Step("written again", lambda s, b=batches, t=turn: s.write(b, 10 * t + 12)))  # type: ignore[misc]
         return found
 
     def read(self, handle: EmbeddedStore) -> Snapshot:
@@ -66,7 +67,7 @@ class StoreStorage:
             "identity": "", "told": [p.code for p in handle.problems()],
             "cursor": handle.cursor(), "series": series, "latest": sorted(handle.latest().items()),
             "readings": [handle.range(info.key, *window) for info in series],
-            "counts": [handle.count(info.key, *window) for info in series],
+            "counts": [handle.count(info.key, 0, 4_000_000_000_000) for info in series],
             "minutes": [handle.minutes(info.key, *window) for info in series],
         }  # fmt: skip
 
