@@ -190,7 +190,8 @@ def copy_state(state: Path, to: Path) -> None:
         finally:
             source.close()
             target.close()
-    shutil.copytree(state / "log.segments", to / "log.segments")  # behind the log: what it speaks of never changes
+    if (state / "log.segments").exists():  # behind the log: what it speaks of never changes
+        shutil.copytree(state / "log.segments", to / "log.segments")
 
 
 def put_back(backup: Path, state: Path) -> None:

@@ -61,7 +61,7 @@ def _live(folder: Path) -> dict[str, Any]:
         agent.kill()
     state = folder / "state"
     return {
-        "records": _rows(state / "log.sqlite", "SELECT last, (SELECT sum(records) FROM segment) FROM state")[0],
+        "records": _rows(state / "log.sqlite", "SELECT last, last FROM state")[0],
         "lanes": _rows(state / "log.sqlite", "SELECT epoch, lane, upto, received, duplicate, lost FROM lane ORDER BY epoch, lane"),
         "log_id": _rows(state / "log.sqlite", "SELECT value FROM meta WHERE name = 'log_id'")[0][0],
         "stored": _rows(state / "store.sqlite", "SELECT value FROM meta WHERE name = 'cursor'")[0][0],

@@ -11,6 +11,7 @@ from collector.io.sqlite_log import SqliteLog
 def flip_a_bit(path: Path, epoch: str, lane: str, seq: int) -> None:
     """Flips one bit in the payload of the record with this key; it must be there, once."""
     with closing(SqliteLog(path)) as log:
+        log.flush()
         (payload,) = [r.payload for r in log.read(0, 1_000_000) if (r.key.epoch, r.key.lane, r.key.seq) == (epoch, lane, seq)]
         for file in log.folder.iterdir():
             content = bytearray(file.read_bytes())
