@@ -156,7 +156,8 @@ async def serve(settings: BrokerSettings) -> int:
         reason = " ".join(str(error.__cause__ or error).split())
         print(f"failed {reason}", flush=True)  # noqa: T201 - the parent tells it, once
         return EXIT_ADDRESS
-    print(f"ready {broker.port}", flush=True)  # noqa: T201 - the parent waits for this line
+    with suppress(BrokenPipeError):  # the parent has been killed meanwhile; its end of standard input says so too
+        print(f"ready {broker.port}", flush=True)  # noqa: T201 - the parent waits for this line
     await _parent_gone()
     return 0
 

@@ -255,7 +255,7 @@ class Holding:
         for held in waiting:
             offset = self._offsets.get(held.key.epoch) or earlier.get(held.boot) or own[held.key.epoch]
             self._stamper.stamp(held, offset)
-            self._stamper.follow(held.key.lane, held.last_ms + offset.offset_ms)
+            self._stamper.follow(held.key.lane, held.last_ms + offset.offset_ms, held.last_ms if held.boot == self._boot else -1)
             if held.on_disk is not OnDisk.NO:
                 held.awaits_anchor = held.stamped_late = True
                 self._anchor(held.key.epoch, offset)

@@ -41,13 +41,23 @@ class Offset(NamedTuple):
         return self._replace(bound_ms=self.bound_ms + drift_ms(span_ms))
 
 
+class _Floor(NamedTuple):
+    """Where a lane's stamps have got to: on UTC, and on this boot's monotonic clock (0: before this boot)."""
+
+    utc_ms: int
+    mono_ms: int
+
+
+_NO_FLOOR = _Floor(MIN_TIME_MS, 0)
+
+
 class Stamper:
     """Knows the clock of this boot and where each lane's stamps have got to."""
 
     def __init__(self) -> None:
         self.offset: Offset | None = None
         self._set_at_ms = 0
-        self._floor_ms: dict[Lane, int] = {}
+        self._floors: dict[Lane, _Floor] = {}
 
     def set_clock(self, clock: ClockSet) -> Offset:
         """From now on this is the time."""
@@ -61,9 +71,11 @@ class Stamper:
             return None
         return self.offset.aged(max((abs(each - self._set_at_ms) for each in mono_ms), default=0))
 
-    def follow(self, lane: Lane, last_utc_ms: int) -> None:
-        """The lane's stamps have got to this time: what comes next begins behind it."""
-        self._floor_ms[lane] = max(self._floor_ms.get(lane, 0), last_utc_ms + 1)
+    def follow(self, lane: Lane, last_utc_ms: int, last_mono_ms: int = -1) -> None:
+        """The lane's stamps have got to this time, on UTC and on this boot's clock (-1: before it); the next begins behind it."""
+        floor = _Floor(last_utc_ms + 1, last_mono_ms + 1)
+        if floor.utc_ms > self._floors.get(lane, _NO_FLOOR).utc_ms:
+            self._floors[lane] = floor
 
     def stamp(self, held: Held, offset: Offset) -> None:
         """Gives `held` its stamp by `offset`; one that has a stamp keeps it. Held within the years that the contract can carry."""
@@ -72,15 +84,21 @@ class Stamper:
             held.clock_source, held.clock_bound_ms = offset.source, offset.bound_ms
 
     def stamp_new(self, held: Held) -> None:
-        """Stamps a batch of now. After a small backward step of the clock it begins behind the lane's last stamp all the same."""
+        """Stamps a batch of now. After a small backward step of the clock it begins behind the lane's last stamp all the same.
+
+        What was taken before the last batch ended and comes only now is no step: its stamps stay where they belong.
+        """
         offset = self.offset_at([held.mono_ms, held.last_ms])
         if offset is None:
             return
-        true_ms = held.mono_ms + offset.offset_ms
-        late_ms = self._floor_ms.get(held.key.lane, true_ms) - true_ms
+        lane, true_ms = held.key.lane, held.mono_ms + offset.offset_ms
+        floor = self._floors.get(lane, _NO_FLOOR)
+        late_ms = floor.utc_ms - true_ms - max(0, floor.mono_ms - held.mono_ms)
         shift_ms = late_ms if 0 < late_ms <= SMALL_STEP_MS else 0
         self.stamp(held, Offset(offset.offset_ms + shift_ms, offset.source, offset.bound_ms + shift_ms))
-        self._floor_ms[held.key.lane] = true_ms + shift_ms + held.last_ms - held.mono_ms + 1
+        if late_ms > SMALL_STEP_MS:
+            del self._floors[lane]
+        self.follow(lane, held.last_ms + offset.offset_ms + shift_ms, held.last_ms)
 
 
 @dataclass(slots=True)

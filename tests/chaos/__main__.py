@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import secrets
 import shutil
+import signal
 import sys
 import tempfile
 import threading
@@ -41,7 +42,10 @@ def main(arguments: list[str]) -> int:
     again = f"python -m tests.chaos --broker {chosen.broker} --lines {chosen.lines} --seed {seed}"
     again += (f" --kills {chosen.kills}" if chosen.kills else "") + (f" --seconds {chosen.seconds:.0f}" if chosen.seconds else "")
     print(f"chaos: seed {seed}, commit {commit()}, began {time.strftime('%Y-%m-%d %H:%M:%S')}, folder {folder}", flush=True)
-    outcomes, failures, longest_stall_ms = run(wishes, folder)
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    outcomes, failures, longest_stall_ms = run(wishes, folder, stop)
     print(text(outcomes, longest_stall_ms))
     for failure in failures:
         print(f"FAILED {failure}")
@@ -56,9 +60,8 @@ def main(arguments: list[str]) -> int:
     return code
 
 
-def run(wishes: list[Wish], folder: Path) -> tuple[list[Outcome], list[str], int]:
-    """All lines; what came of them, what went wrong, the longest stall of the machine in ms."""
-    stop = threading.Event()
+def run(wishes: list[Wish], folder: Path, stop: threading.Event) -> tuple[list[Outcome], list[str], int]:
+    """All lines; what came of them, what went wrong, the longest stall of the machine in ms. stop: ends them before their time."""
     outcomes, failures = [], []
 
     def watched(n: int, wish: Wish) -> Outcome:

@@ -17,6 +17,9 @@ from tests.chaos.part import Life
 NEWS_MS = 100
 """The agent does not call a difference of its clock news that is smaller."""
 
+WIDEST_MS = 5000
+"""The widest bound that an agent takes from a collector's answer; for what the log has been trimmed of."""
+
 BatchName = tuple[str, str, int]
 """Epoch, lane, sequence."""
 Stored = Mapping[tuple[int, int], Sequence[tuple[int, int]]]
@@ -159,7 +162,7 @@ def _is_past(given: Given, lives: Sequence[Life], case: Case) -> bool:
 
 
 def _check_stamp(verdict: Verdict, reading: Reading, stamp_ms: int, span: tuple[int, int], place: Logged | None) -> None:
-    slack_ms = NEWS_MS + (place.bound_ms if place is not None else 0)
+    slack_ms = NEWS_MS + (place.bound_ms if place is not None else WIDEST_MS)
     said = f"stamp {stamp_ms}, exchange within {span[0]}..{span[1]} +- {slack_ms}, {place}"
     if not span[0] - slack_ms <= stamp_ms <= span[1] + slack_ms:
         verdict.wrong.append(Reading(reading.unit, reading.point, reading.value, reading.given_ms, said))

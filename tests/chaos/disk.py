@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 from contextlib import suppress
 from pathlib import Path
@@ -40,6 +41,8 @@ class SmallDisk:
         self.is_full = False
 
     def end(self) -> None:
-        """Unmounts; what it held is gone."""
+        """Unmounts; what it held stays beside it, without the filler."""
+        self.free()
         if self.is_real:
+            shutil.copytree(self.folder, self.folder.with_suffix(".left"), dirs_exist_ok=True, ignore_dangling_symlinks=True)
             subprocess.run(["umount", "-l", str(self.folder)], check=False, capture_output=True)

@@ -1,7 +1,7 @@
 """Does I/O: a Modbus TCP instrument that never gives a value twice and keeps a journal of what it gave, with its own time.
 
 Register pair 2n of an answer holds `number * POINTS + n`, number counting the answers: a value tells which answer and which point
-it comes from. `away` lets requests break instead; what was not answered is in no journal.
+it comes from. `away` lets requests break instead, `silent` leaves them without an answer; what was not answered is in no journal.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class Instrument:
 
     def __init__(self) -> None:
         self.journal: list[Given] = []
-        self.away = False
+        self.away = self.silent = False
         self._lock = threading.Lock()
         self._server = _Server(("127.0.0.1", 0), _Connection)
         self._server.instrument = self
@@ -87,6 +87,8 @@ class _Connection(socketserver.StreamRequestHandler):
         while len(head := self.rfile.read(12)) == 12:
             asked_ms = now_ms()
             transaction, _, _, unit, function, first, count = struct.unpack(">HHHBBHH", head)
+            while instrument.silent and not instrument.away:
+                time.sleep(0.05)
             if instrument.away or function != 3:
                 return
             words = instrument.give(unit, first, count, opened_ms, asked_ms)

@@ -1,8 +1,9 @@
-"""Does I/O: starts `edge-agent` or `collector` as they are, but for three things that chaos steers from outside.
+"""Does I/O: starts `edge-agent` or `collector` as they are, but for what chaos steers from outside.
 
     python -m tests.chaos.launcher CONTROLS edge_agent run site.yaml ...
 
-`hazard.strike` kills the process (SIGKILL) where an aim says so; UTC is shifted; whether NTP keeps the clock stands in a file.
+The collector's log has small segments and is trimmed every few seconds.
+`hazard.strike` kills the process (SIGKILL) where an aim says so; UTC is shifted; a file says whether NTP keeps the clock.
 """
 
 from __future__ import annotations
@@ -12,12 +13,16 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
 
 from edge_agent.common import clock, hazard
 from edge_agent.io import kernel_clock
 from tests.chaos.controls import Aim, AimFile, ClockFile, Death
+
+SEGMENT_BYTES = 64 << 10
+TRIM_S = 2
 
 
 class Marksman:
@@ -75,6 +80,18 @@ class SteeredKernel(kernel_clock.KernelClock):
         return False
 
 
+def hurry() -> None:
+    """What a collector does by the hour or by 64 MiB comes many times within a run: trimming, ends of segments."""
+    from collector.io.sqlite_log import SqliteLog
+    from collector.schedule import Schedule
+
+    def often(self: Schedule, name: str, job: Callable[[], object]) -> None:
+        self._scheduler.add_job(job, "interval", seconds=TRIM_S, id=name)
+
+    SqliteLog.__init__.__defaults__ = (SEGMENT_BYTES,)
+    Schedule.hourly = often  # type: ignore[method-assign]
+
+
 def main(arguments: list[str]) -> None:
     """Does not return before the program ends."""
     controls, program = Path(arguments[0]), arguments[1]
@@ -82,6 +99,8 @@ def main(arguments: list[str]) -> None:
     clock.SystemClock = SteeredClock  # type: ignore[misc]
     kernel_clock.KernelClock = SteeredKernel  # type: ignore[misc]
     hazard.strike = Marksman(AimFile(controls)).strike
+    if program == "collector":
+        hurry()
     sys.argv = [program, *arguments[2:]]
     import_module({"edge_agent": "edge_agent.cli.main", "collector": "collector.cli"}[program]).main()
 

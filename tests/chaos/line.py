@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -26,7 +27,7 @@ WINDOW_MS = 1000
 HOLD_MS = (100, 1000, 1000)
 """How long a receipt may be held back, by agent: with the first little is ever written, with the others nearly everything."""
 AGENT_DISK_BYTES, COLLECTOR_DISK_BYTES = 8 << 20, 256 << 20
-ARMED_S = 4.0
+ARMED_S = 6.0
 """So long an aim may wait for its hazard; then it is a plain kill."""
 POINTS_OF_DEVICE = 4
 PROFILE = {
@@ -99,7 +100,9 @@ class Line:
             proxy = self.proxies["collector"] = Proxy(self._network, self.broker_port, self.plan.proxies)
             mqtt = f"{{host: 127.0.0.1, port: {proxy.port}}}"
         self.config = self.folder / "collector.yaml"
-        self.config.write_text(f"state_directory: {state}\nmqtt: {mqtt}\nweb: {{port: {free_port()}}}\n")
+        self.config.write_text(
+            f"state_directory: {state}\nmqtt: {mqtt}\nweb: {{port: {free_port()}}}\nlog: {{retention_days: 1}}\n"
+        )
         (self.folder / "county.yaml").write_text("")
         command = ["collector", "run", "--config", str(self.config)]
         self.collector = CollectorPart("collector", command, self.folder, state=state)
@@ -165,6 +168,8 @@ class Line:
                 part.rest_s = self.plan.life_s(part.kind)
                 part.start(self.plan.aim_at_start(part.kind) if part.kind != "broker" and self.is_wild else None)
 
+    stop: threading.Event
+    """Set from outside: the run is over before its time."""
     is_wild = False
     """True while kills and faults are on."""
 
@@ -218,7 +223,8 @@ class Line:
             self._kill_embedded_broker()
             return
         part = next(part for part in self.parts if part.name == name)
-        aim = self.plan.aim(part.kind)
+        anywhere = sum(count for (_, aim), count in self.kills.items() if not aim)
+        aim = self.plan.aim(part.kind, behind=anywhere - self.kills.total() / 2)
         if aim is None:
             self.kill(part)
         else:

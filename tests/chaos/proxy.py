@@ -215,7 +215,8 @@ class _Connection:
                 if entry is None:
                     return
                 is_publish = kind_of(entry[1]) == PUBLISH
-                if is_publish and held is None and chance.random() < faults.swapped[way]:
+                is_free = way == TO_CLIENT or self._level < 5  # a topic alias must stand before its use
+                if is_publish and is_free and held is None and chance.random() < faults.swapped[way]:
                     self._proxy.done.swapped += 1
                     held = entry[1]
                     continue

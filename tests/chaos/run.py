@@ -104,20 +104,21 @@ def run_line(number: int, wish: Wish, folder: Path, pulse: Pulse, stop: threadin
     rests_s: list[float] = []
     with Network() as network, ExitStack() as stack:
         line = Line(name, wish.broker, folder / name, plan, network, stack)
+        line.stop = stop
         line.start()
         _until(line, line.all_up, "everything is up")
         weather = Weather(line, plan)
-        _wild(line, weather, wish, rests_s, stop)
+        _wild(line, weather, wish, rests_s)
         _come_to_rest(line, weather, rests_s, is_last=True)
         _end_in_order(line)
         return _account(line, weather, rests_s, pulse)
 
 
-def _wild(line: Line, weather: Weather, wish: Wish, rests_s: list[float], stop: threading.Event) -> None:
+def _wild(line: Line, weather: Weather, wish: Wish, rests_s: list[float]) -> None:
     began_s = time.monotonic()
     next_kill_s, round_ends = began_s, ROUND_KILLS
     line.is_wild = True
-    while not stop.is_set():
+    while not line.stop.is_set():
         killed, now_s = line.kills.total(), time.monotonic()
         if (wish.kills and killed >= wish.kills) or (wish.seconds and now_s - began_s >= wish.seconds):
             return
@@ -146,8 +147,10 @@ def _come_to_rest(line: Line, weather: Weather, rests_s: list[float], *, is_last
     _until(line, line.is_caught_up, "the line catches up")
     if is_last:
         for instrument in line.instruments.values():
-            instrument.away = True
+            instrument.silent = True
         _until(line, line.is_drained, "the line is drained")
+        for instrument in line.instruments.values():
+            instrument.away = True
     rests_s.append(time.monotonic() - began_s)
 
 
@@ -155,6 +158,8 @@ def _until(line: Line, condition: object, what: str) -> None:
     deadline_s = time.monotonic() + REST_S
     while not condition():  # type: ignore[operator]
         line.tend()
+        if line.stop.is_set():
+            raise ChaosError(f"{line.name}: ended before its time")
         if time.monotonic() > deadline_s:
             raise ChaosError(f"{line.name}: {what}: not within {REST_S:.0f} s")
         time.sleep(TICK_S)

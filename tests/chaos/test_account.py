@@ -28,7 +28,10 @@ def rows() -> dict[tuple[int, int], list[tuple[int, int]]]:
 
 
 def case(stored: dict[tuple[int, int], list[tuple[int, int]]]) -> Case:
-    return Case(JOURNAL, LIVES, 1000, {KILLED_MS: 100}, stored, {})
+    logged = {
+        (*series, value): Logged(("1-ab", "n", 1), 0, "ntp", at_ms) for series, found in stored.items() for at_ms, value in found
+    }
+    return Case(JOURNAL, LIVES, 1000, {KILLED_MS: 100}, stored, logged)
 
 
 def test_everything_there() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 
 import pytest
@@ -19,7 +20,7 @@ SEED, SECONDS = "4", 60.0
 def test_the_account_of_two_lines(tmp_path: Path) -> None:
     """Again, and longer: `make chaos SEED=4 KILLS=200`."""
     wishes = [Wish(broker, 0, SECONDS, SEED) for broker in ("mosquitto", "embedded")]
-    outcomes, failures, longest_stall_ms = run(wishes, tmp_path)
+    outcomes, failures, longest_stall_ms = run(wishes, tmp_path, threading.Event())
     print(text(outcomes, longest_stall_ms))
     assert not failures, "\n".join(failures)
     assert len(outcomes) == 2

@@ -25,7 +25,7 @@ from tests.support.ports import listens, wait_until
 from tests.support.programs import AgentProgram, Stations, addresses
 from tests.support.programs_account import Series, Timed, served, settle
 
-pytestmark = [pytest.mark.programs, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.programs, pytest.mark.timeout(900)]
 
 KILLS = (*("agent", "broker", "collector") * 2, "both")
 WINDOW_MS, EXCHANGE_MS = 1000, 1000
@@ -59,7 +59,7 @@ class Line:
         else:
             self.collector.kill()
             taken = self.agent.figure("taken")
-            wait_until(lambda: self.agent.figure("taken") > taken + 150, 40, "readings that nobody takes")
+            wait_until(lambda: self.agent.figure("taken") > taken + 150, 180, "readings that nobody takes")
             self.kill_agent()
             self.collector.start()
 
@@ -73,7 +73,7 @@ class Line:
     def live(self, readings: int) -> None:
         """Returns when the agent has taken so many more readings and the collector has stored something new."""
         taken, stored = self.agent.figure("taken"), self.stored()
-        wait_until(lambda: self.agent.figure("taken") >= taken + readings and self.stored() > stored, 40, "traffic")
+        wait_until(lambda: self.agent.figure("taken") >= taken + readings and self.stored() > stored, 180, "traffic")
 
     def stored(self) -> int:
         status = self.collector.status()
@@ -93,7 +93,7 @@ def embedded(folder: Path) -> Iterator[Line]:
         def kill_broker() -> None:
             before = collector.broker_pid()
             os.kill(before, signal.SIGKILL)
-            wait_until(lambda: before not in collector.broker_pids() and listens(collector.broker_port), 20, "the broker again")
+            wait_until(lambda: before not in collector.broker_pids() and listens(collector.broker_port), 120, "the broker again")
 
         with AgentProgram("shiquan", stations, collector.broker_port, folder, ["--trust-clock"], DELIVERY__WINDOW="1 s") as agent:
             yield Line("shiquan", stations, agent, collector, kill_broker)
@@ -131,7 +131,7 @@ def test_every_reading_is_accounted_for(made: Callable[[Path], AbstractContextMa
             line.kill(victim)
         line.live(100)
         assert line.agent.end() == 0, line.agent.output()
-        wait_until(lambda: settled(line), 20, "the consumers are at the end of the log")
+        wait_until(lambda: settled(line), 120, "the consumers are at the end of the log")
         assert line.stations.end() == 0
         assert line.collector.end() == 0, line.collector.output()
         state, site = line.collector.state, line.site

@@ -38,7 +38,7 @@ class CollectorProgram:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "collector", "run", "--config", str(self._config)], stdout=output, stderr=output
             )
-        wait_until(lambda: self._is_up(began), 30, "the collector runs")
+        wait_until(lambda: self._is_up(began), 120, "the collector runs")
 
     def status(self) -> Status | None:
         return read_status(self.state)
@@ -68,7 +68,7 @@ class CollectorProgram:
         """SIGTERM; the exit code."""
         assert self._process is not None
         self._process.send_signal(signal.SIGTERM)
-        return self._process.wait(15)
+        return self._process.wait(60)
 
     def output(self) -> str:
         return self._output.read_text(errors="replace")

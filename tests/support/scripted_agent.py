@@ -91,7 +91,7 @@ class ScriptedAgent:
         for payload in payloads:
             self._client.publish(self._topic, payload, 1)
 
-    def run_until(self, covered: int, timeout_s: float = 60.0) -> None:
+    def run_until(self, covered: int, timeout_s: float = 240.0) -> None:
         """Turns until so many batches are receipted."""
         deadline = time.monotonic() + timeout_s
         while self.covered < covered:

@@ -24,7 +24,7 @@ from tests.support.golden_state import unpack
 from tests.support.ports import wait_until
 from tests.support.scripted_agent import EPOCH, T0, ScriptedAgent
 
-pytestmark = pytest.mark.programs
+pytestmark = [pytest.mark.programs, pytest.mark.timeout(600)]
 COUNT = SeriesKey("s", "g", "meter", "count")
 
 
@@ -56,7 +56,7 @@ def on_disk(program: CollectorProgram) -> set[int]:
 
 
 def everything_is_there_once(program: CollectorProgram, agent: ScriptedAgent) -> None:
-    wait_until(lambda: (s := program.status()) is not None and s.stored == s.log_last == s.judged > 0, 20, "consumers at the end")
+    wait_until(lambda: (s := program.status()) is not None and s.stored == s.log_last == s.judged > 0, 120, "consumers at the end")
     assert program.end() == 0, program.output()
     count = agent.count * agent.rows
     assert stored(program) == [(T0 + n * 1000, n) for n in range(count)]
@@ -105,7 +105,7 @@ def test_a_reading_is_queryable_from_another_process_and_nothing_is_wrong(tmp_pa
         store = EmbeddedStore(program.state / "store.sqlite")
         try:
             agent.run_until(1)
-            wait_until(lambda: store.latest().get(COUNT), 5, "stored")
+            wait_until(lambda: store.latest().get(COUNT), 60, "stored")
         finally:
             store.close()
             agent.close()
@@ -142,7 +142,7 @@ def test_replay_through_the_whole_line_and_again(tmp_path: Path) -> None:
         assert [run.returncode for run in runs] == [0, 0], runs[0].stderr + runs[1].stderr
         reports = [json.loads(run.stdout) for run in runs]
         assert reports[0]["epoch"] == reports[1]["epoch"]
-        wait_until(lambda: (s := program.status()) is not None and s.stored == s.log_last > 0, 10, "stored")
+        wait_until(lambda: (s := program.status()) is not None and s.stored == s.log_last > 0, 60, "stored")
         assert program.end() == 0, program.output()
     expected = [((1_700_000_000 + 60 * n) * 1000, n / 10) for n in range(500) if n % 7]
     assert stored(program, SeriesKey("s", "g", "panel", "a")) == expected

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -81,3 +83,25 @@ def test_a_large_step_back_is_believed() -> None:
     one = held(1, 2, "b", 1000)
     stamper.stamp_new(one)
     assert (one.t0, one.clock_bound_ms) == (UTC_MS + 1000, 10)
+
+
+@given(st.lists(st.tuples(st.integers(-900, 900), st.integers(0, 700)), min_size=2, max_size=8))
+def test_what_is_told_late_gets_its_own_time_where_the_clock_never_stepped(batches: list[tuple[int, int]]) -> None:
+    """An event of another thread may begin a batch before the last one of its lane has ended."""
+    stamper, mono_ms = Stamper(), 10_000
+    stamper.set_clock(ClockSet(0, UTC_MS, "ntp", 10))
+    for seq, (begins_later, span) in enumerate(batches, start=1):
+        mono_ms += begins_later
+        one = replace(held(1, seq, "b", mono_ms), last_ms=mono_ms + span)
+        stamper.stamp_new(one)
+        assert one.t0 == UTC_MS + mono_ms
+
+
+def test_a_step_back_moves_what_overlaps_by_the_step_alone() -> None:
+    stamper = Stamper()
+    stamper.set_clock(ClockSet(0, UTC_MS, "ntp", 10))
+    stamper.stamp_new(replace(held(1, 1, "b", 1000), last_ms=1500))
+    stamper.set_clock(ClockSet(1500, UTC_MS + 1500 - 300, "ntp", 10))
+    one = held(1, 2, "b", 1400)
+    stamper.stamp_new(one)
+    assert (one.t0, one.clock_bound_ms) == (UTC_MS + 1400, 311)
