@@ -64,6 +64,10 @@ class SendWindow:
         """The message needs sending no more."""
         self._waiting.discard(key)
         self.flying.pop(key, None)
+        ready = self._ready[key.lane]
+        if len(ready) > 2 * len(self._waiting) + 64:  # names of what waits no more fill the memory of an agent offline for weeks
+            ready[:] = [entry for entry in ready if entry[1] in self._waiting]
+            heapq.heapify(ready)
 
     def hasten(self, keys: Iterable[Key]) -> None:
         """Of these messages those that wait go next."""

@@ -369,3 +369,14 @@ def test_a_receipt_that_names_a_lane_twice_releases_each_message_once() -> None:
     twice = m.LaneReceipt(epoch(1), "n", 1)
     line.tell(ev.ReceiptCame(m.Receipt(1, "log-1", [twice, twice])))
     assert line.courier.figures(line.now_ms).delivered == 1
+
+
+def test_weeks_offline_leave_no_names_in_memory() -> None:
+    bench = Bench(Delivery(batch_readings=1, window_ms=1000), Memory(cached_bytes=20_000))
+    for now_ms in range(0, 3_000_000, 1000):
+        bench.take(now_ms, float(now_ms))
+    holding = bench.courier.holding
+    assert bench.depth(3_000_000) == 3001
+    assert sum(len(lane.of_seq) for lane in holding.outbox.lanes.values()) < 100
+    assert len(list(holding.outbox.shelves())) <= 2
+    assert sum(map(len, holding.window._ready.values())) < 300
