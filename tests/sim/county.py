@@ -28,7 +28,8 @@ class SimCollector:
         self, world: World, plan: Plan, broker: Broker, oracles: Oracles, log: SimLog, store: SimStore, ledger: SimLedger,
         consumers: Consumers,
     ) -> None:  # fmt: skip
-        self._world, self._plan, self._oracles, self._consumers = world, plan, oracles, consumers
+        self._world, self._plan, self._consumers = world, plan, consumers
+        self.oracles = self._oracles = oracles
         self.connection = broker.connection(self)
         self.clock = SimClock(world)
         self.log, self.store, self.ledger = log, store, ledger
@@ -171,7 +172,7 @@ class SimCollector:
         except Struck:
             self.crash()
             return
-        if not is_pulse and not self.is_store_away and self._world.chance.random() < 0.05:
+        if not is_pulse and self._world.chance.random() < 0.05:
             aged = self.log.offset_before(self.clock.utc_ms() - RETENTION_MS)
             self.log.trim(min(aged, readers.safe() + 1))
 

@@ -171,6 +171,11 @@ class SimGateway:
         if self.courier is not None:
             self.feed(ev.NewBirth(self._birth()))
 
+    def resume(self) -> None:
+        """Takes readings again."""
+        self.is_taking = True
+        self._take_later()
+
     def _take_later(self) -> None:
         generation = self.generation
         every_ms = self._plan.reading_every_ms

@@ -87,7 +87,8 @@ class Oracles:
         """Per gateway, those of the present run."""
         self._excused: set[int] = set()
         self._lanes: defaultdict[LaneName, LaneBook] = defaultdict(LaneBook)
-        self._lost_births: set[tuple[str, str]] = set()
+        self.lost_births: set[tuple[str, str]] = set()
+        """Gateway and hash of births that a restore took."""
         self._lost_gaps: list[tuple[str, m.Gap]] = []
 
     # --- the agent's side ---
@@ -184,7 +185,7 @@ class Oracles:
             if key in backup.records:
                 continue
             if record.kind == "birth":
-                self._lost_births.add((key.gateway, _hash(record)))
+                self.lost_births.add((key.gateway, _hash(record)))
             else:
                 self._excused.update(number for number, *_ in contents(record))
                 self._lost_gaps += [(key.gateway, gap) for gap in _data(record).d.gaps]
@@ -219,7 +220,7 @@ class Oracles:
     def _read(self, log: SimLog) -> tuple[set[int], list[tuple[str, m.Gap]]]:
         seen: set[int] = set()
         gaps = list(self._lost_gaps)
-        births = {(r.key.gateway, _hash(r)) for r in log.records.values() if r.kind == "birth"} | self._lost_births
+        births = {(r.key.gateway, _hash(r)) for r in log.records.values() if r.kind == "birth"} | self.lost_births
         for record in log.records.values():
             if record.kind == "birth" or record.key.gateway not in self._open:
                 continue

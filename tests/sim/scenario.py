@@ -117,7 +117,7 @@ class Line:
         for gateway in self.gateways:
             gateway.card.is_refusing = False
             gateway.learn_time()
-            gateway.is_taking = self.plan.has_engine
+            gateway.is_taking = False
         begin_ms = world.now_ms
         limit_ms = self._limit_ms()
         if not self._settles(limit_ms):
@@ -125,6 +125,8 @@ class Line:
             raise world.fail(f"the backlog is not drained after {limit_ms // 1000} s: {figures}")
         drained_ms = world.now_ms - begin_ms
         if self.plan.has_engine:  # what stands is told once news comes again
+            for gateway in self.gateways:
+                gateway.resume()
             world.run_until(world.now_ms + 300_000)
             for gateway in self.gateways:
                 gateway.is_taking = False

@@ -14,7 +14,7 @@ BEGIN_MS = 1_790_000_000_000
 """True UTC at which every simulated world begins."""
 
 
-BUSY_CALLS, BUSY_MS = 50_000, 60_000
+BUSY_CALLS, BUSY_MS = 20_000, 60_000
 """So many calls within so short a time are unbounded work."""
 
 
