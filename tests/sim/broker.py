@@ -1,8 +1,8 @@
 """Pure. A simulated broker and the network around it. It keeps nothing that the line may rely on.
 
-Messages of a connection arrive in order, late, twice or (by plan) out of order; a connection that ends loses what is under way; a
-half-open one swallows everything until somebody notices; a broker that dies forgets its queues and keeps retained messages, old
-ones, or none.
+Messages of a connection arrive in order, late, twice, not at all or (by plan) out of order; a connection that ends loses what is under
+way; a half-open one swallows everything until somebody notices; a broker that dies forgets its queues and keeps retained messages,
+old ones, or none.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ class Connection:
 
     def publish(self, gateway: str, kind: Kind, payload: bytes) -> None:
         """To the broker; nothing happens without a connection."""
-        if not self.is_up:
+        if not self.is_up or self._world.likely(self._plan.loss):
             return
         session = self.session
         for delay_ms in self._delays("up"):
@@ -91,6 +91,8 @@ class Connection:
 
     def deliver(self, gateway: str, kind: Kind, payload: bytes, retained: bool = False) -> None:
         """From the broker to the client."""
+        if self._world.likely(self._plan.loss):
+            return
         session = self.session
         for delay_ms in self._delays("down"):
             self._world.after(delay_ms, lambda: self._reaches(session, gateway, kind, payload, retained))

@@ -51,9 +51,7 @@ def _inside(**planted: type) -> Parts:
         if "receipts" in planted:
             self._receipts = planted["receipts"]()
         if "durability" in planted:
-            holding.durability = planted["durability"](settings.window_ms, holding.outbox)
-        if "stamper" in planted:
-            holding._stamper = planted["stamper"]()
+            holding.durability = planted["durability"](settings, holding.outbox)
         if "lane" in planted:
             holding.outbox.lanes = _Lanes(planted["lane"])
 
@@ -98,7 +96,7 @@ def _all() -> dict[str, Planted]:
         ("receipts", a.EpochIgnored, _inside(receipts=a.EpochIgnored)),
         ("receipts", a.LanesConfused, _inside(receipts=a.LanesConfused)),
         ("stamping", a.NewStampOnResend, _courier(a.NewStampOnResend)),
-        ("stamping", a.OldBatchesStampedAnew, _inside(stamper=a.OldBatchesStampedAnew)),
+        ("stamping", a.OldBatchesStampedAnew, _inside(holding=a.OldBatchesStampedAnew)),
         ("stamping", a.AnchorNotAwaited, _inside(holding=a.AnchorNotAwaited)),
         ("accounting", c.ReceiptBeforeCommit, _intake(c.ReceiptBeforeCommit)),
         ("accounting", c.FailedCommitBelieved, _intake(c.FailedCommitBelieved)),

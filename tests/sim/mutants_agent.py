@@ -14,7 +14,6 @@ from edge_agent.delivery.durability import Durability
 from edge_agent.delivery.holding import Holding
 from edge_agent.delivery.outbox import Held, LaneHeld, OnDisk, Outbox
 from edge_agent.delivery.receipts import Applied, Receipts
-from edge_agent.delivery.stamping import Offset, Stamper
 from edge_agent.delivery.window import SendWindow
 
 
@@ -235,12 +234,14 @@ class BirthNotWritten(Durability):
         return []
 
 
-class OldBatchesStampedAnew(Stamper):
+class OldBatchesStampedAnew(Holding):
     """A better time corrects the stamps of what is still held."""
 
-    def stamp(self, held: Held, offset: Offset) -> None:
-        held.t0 = None
-        super().stamp(held, offset)
+    def set_clock(self, clock: ev.ClockSet) -> None:
+        for held in self.outbox.oldest_first():
+            if held.boot == self._boot:
+                held.t0 = None
+        super().set_clock(clock)
 
 
 class LaneLowJumps(LaneHeld):

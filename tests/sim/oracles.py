@@ -78,10 +78,8 @@ class Oracles:
     courier_class: type[Courier] = Courier
     intake_class: type[Intake] = Intake
 
-    def __init__(self, world: World, drift_ms: int = 0) -> None:
+    def __init__(self, world: World) -> None:
         self._world = world
-        self._drift_ms = drift_ms
-        """What a clock may drift before a source corrects it."""
         self._readings: dict[int, Taken] = {}
         self._open: defaultdict[str, list[Taken]] = defaultdict(list)
         """Per gateway, those of the present run."""
@@ -239,7 +237,7 @@ class Oracles:
         taken = self._readings.get(number)
         if taken is None or (taken.gateway, taken.epoch) != (key.gateway, key.epoch):
             raise self._world.fail(f"{key}: reading {number} was never taken there")
-        if abs(at_ms - taken.true_ms) > bound_ms + self._drift_ms:
+        if abs(at_ms - taken.true_ms) > bound_ms:
             raise self._world.fail(f"{key}: reading {number} is {at_ms - taken.true_ms:+d} ms from the truth, bound {bound_ms} ms")
 
     def _explain(self, missing: list[Taken], gaps: list[tuple[str, m.Gap]]) -> None:

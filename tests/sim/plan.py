@@ -52,6 +52,8 @@ class Plan:
     reorder: float
     double: float
     late_double: float
+    loss: float
+    """Chance that the broker lets a message fall."""
     link_drops: float
     half_open: float
     broker_deaths: float
@@ -88,7 +90,7 @@ class Plan:
 
 
 CLASSES: dict[str, tuple[str, ...]] = {
-    "network": ("reorder", "double", "late_double"),
+    "network": ("reorder", "double", "late_double", "loss"),
     "link": ("link_drops", "half_open"),
     "broker": ("broker_deaths", "stale_retained"),
     "agent": ("agent_crashes", "power_cuts", "clean_restarts"),
@@ -176,6 +178,7 @@ def plan(seed: int) -> Plan:
         lies=often(2, 8, off=0.5),
         store_outages=often(0.5, 3, off=0.5),
         store_failures=some(0.02, 0.2, off=0.5),
+        loss=some(0.01, 0.1, off=0.5),
     )
     if has_engine and seed % (2 * ENGINE_EVERY) == 0:
         return replace(made, settings=replace(settings, in_flight=1), **STEADY)

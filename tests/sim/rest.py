@@ -61,7 +61,7 @@ def _store(world: World, collector: SimCollector) -> None:
 
 
 def _is_orphan(collector: SimCollector, record: Record) -> bool:
-    """A copy that the network delivered after a restore, whose birth the backup lacks: its agent has long had the receipt for both."""
+    """A copy that came after a restore, whose birth the backup lacks: its agent has long had the receipt for both."""
     head = encoding.decode_sequenced(record.payload)
     gateway = record.key.gateway
     if not isinstance(head, m.Data) or (gateway, head.b) not in collector.oracles.lost_births:

@@ -70,8 +70,7 @@ class Line:
     def __init__(self, seed: int, parts: Parts, plan: Plan, folder: Path = Path()) -> None:
         self.plan = plan
         world = self.world = World(seed)
-        drift_ms = abs(plan.drift_ppm) * (plan.faults_ms + HOUR_MS) // 1_000_000
-        self.oracles = parts.oracles(world, drift_ms)
+        self.oracles = parts.oracles(world)
         self.broker = Broker(world, plan)
         log: SimLog = FileLog(world, folder / "log.db") if plan.has_files else parts.log(world, "log-0")
         self.collector = SimCollector(
