@@ -45,7 +45,7 @@ test: $(READY) assets servers lint ## everything that matters, with servers, bro
 
 long: $(READY) assets servers ## fuzzing, the long simulator and chaos runs
 	$(BIN)/python -m pytest -q -m long --timeout 3600
-	$(BIN)/python -m tests.sim --seeds 2000
+	$(BIN)/python -m tests.sim --start 1000 --hours 200000
 	$(BIN)/python -m tests.fuzz --runs 10000000
 	$(BIN)/python -m tests.chaos --kills 300 --lines 2
 

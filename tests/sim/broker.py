@@ -1,8 +1,8 @@
 """Pure. A simulated broker and the network around it. It keeps nothing that the line may rely on.
 
-Messages of a connection arrive in order, late, twice, not at all or (by plan) out of order; a connection that ends loses what is under
-way; a half-open one swallows everything until somebody notices; a broker that dies forgets its queues and keeps retained messages,
-old ones, or none.
+Messages of a connection arrive in order, late, twice, not at all or (by plan) out of order; a connection that ends loses what is
+under way; a half-open one swallows everything until somebody notices; a broker that dies forgets its queues and keeps retained
+messages, old ones, or none.
 """
 
 from __future__ import annotations

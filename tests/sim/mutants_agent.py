@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 import msgspec
 
@@ -10,9 +10,8 @@ from edge_agent.contract import encoding
 from edge_agent.contract import message as m
 from edge_agent.delivery import machine as ev
 from edge_agent.delivery.courier import Courier
-from edge_agent.delivery.durability import Durability
 from edge_agent.delivery.holding import Holding
-from edge_agent.delivery.outbox import Held, LaneHeld, OnDisk, Outbox
+from edge_agent.delivery.outbox import Held, LaneHeld, Outbox
 from edge_agent.delivery.receipts import Applied, Receipts
 from edge_agent.delivery.window import SendWindow
 
@@ -81,15 +80,6 @@ class ForgottenWhenSent(Courier):
         return actions
 
 
-class FailedWriteBelieved(Courier):
-    """Takes a failed write for a good one."""
-
-    def step(self, now_ms: int, event: ev.Event) -> list[ev.Action]:
-        if isinstance(event, ev.WriteFailed):
-            event = ev.Written(event.token)
-        return super().step(now_ms, event)
-
-
 class EarlierRunForgotten(Courier):
     """Forgets at the start what an earlier run left."""
 
@@ -97,44 +87,6 @@ class EarlierRunForgotten(Courier):
         if isinstance(event, ev.Start):
             event = ev.Start(event.epoch, event.boot, event.birth, [s for s in event.stored if s.kind == "birth"])
         return super().step(now_ms, event)
-
-
-class WriteBelievedWhenAsked(Courier):
-    """Takes a write for durable as soon as it is ordered."""
-
-    def step(self, now_ms: int, event: ev.Event) -> list[ev.Action]:
-        actions = super().step(now_ms, event)
-        early: list[ev.Action] = []
-        for action in actions:
-            if isinstance(action, ev.Write):
-                for key in [s.key for s in action.add]:
-                    held = self.holding.outbox.get(key)
-                    if held is not None:
-                        self.holding.outbox.set_on_disk(held, OnDisk.YES)
-                early += super().step(now_ms, ev.Written(action.token))
-        return [*actions, *early]
-
-
-class DamageForgotten(Courier):
-    """What cannot be read back from the card is let go without a word."""
-
-    def step(self, now_ms: int, event: ev.Event) -> list[ev.Action]:
-        if isinstance(event, ev.Fetched) and event.missing:
-            for key in event.missing:
-                held = self.holding.outbox.get(key)
-                if held is not None:
-                    self.holding.confirm(held)
-            event = ev.Fetched(event.stored)
-        return super().step(now_ms, event)
-
-
-class NewLogIgnored(Receipts):
-    """A restored collector is taken for the old one."""
-
-    def read(self, receipt: m.Receipt, outbox: Outbox, epoch: str, sent: object) -> Applied:
-        applied = super().read(receipt, outbox, epoch, sent)  # type: ignore[arg-type]
-        applied.is_new_log = False
-        return applied
 
 
 class ForgedReceiptBelieved(Receipts):
@@ -178,13 +130,6 @@ class LanesConfused(Receipts):
         return applied
 
 
-class NothingAhead(SendWindow):
-    """Newest first never closes the ranges from below."""
-
-    def hasten(self, keys: Iterable[ev.Key]) -> None:
-        """Does nothing."""
-
-
 class NeverAgain(SendWindow):
     """What has no receipt is not sent again while the link lasts."""
 
@@ -225,13 +170,6 @@ class AnchorNotAwaited(Holding):
         super().set_clock(clock)
         self.durability.anchors.clear()
         self.free_stamps(None)
-
-
-class BirthNotWritten(Durability):
-    """Forgets that a batch on the card needs its birth there."""
-
-    def _births_of(self, add: list[Held]) -> list[Held]:
-        return []
 
 
 class OldBatchesStampedAnew(Holding):

@@ -148,28 +148,6 @@ class WriterSkipsRefused(Writer):
         return True
 
 
-class WriterCursorIsPosition(Writer):
-    """The store's cursor passes what waits for its birth."""
-
-    def _begin(self) -> Following:
-        following = super()._begin()
-        return _Passing(following._understand, following.position)
-
-
-class _Passing(Following):
-    @property
-    def safe(self) -> int:
-        return self.position
-
-
-class JudgeForgetsHeld(SimJudge):
-    """What waits for its birth is not taken up again after a restart."""
-
-    def _begin(self) -> Following:
-        self._held = ()
-        return super()._begin()
-
-
 class JudgeStartsAnew(SimJudge):
     """Judges with a new engine behind the saved cursor."""
 
