@@ -45,7 +45,8 @@ class Liar:
         chance = self._world.chance
         epoch, lane = courier.holding.epoch, chance.choice(m.LANES)
         held = sorted(courier.holding.outbox.lanes)
-        claims = [m.LaneReceipt(epoch, lane, courier.holding.last_seq(lane) + AHEAD + chance.randrange(1000))]
+        # a broker may bring it again when this run is an earlier one, of which less than AHEAD beyond what is held is believed
+        claims = [m.LaneReceipt(epoch, lane, courier.holding.last_seq(lane) + 2 * AHEAD + chance.randrange(1000))]
         claims.append(m.LaneReceipt(epoch, lane, END))
         claims.append(m.LaneReceipt(epoch, lane, 0, [(2 + 4 * n, 3 + 4 * n) for n in range(31)] + [(END - 2, END)]))
         claims.append(m.LaneReceipt("4294967295-00000000000000ab", lane, END))
