@@ -333,7 +333,9 @@ class Session:
             handed += len(out.payload)
 
     def _send(self, out: Outgoing) -> None:
-        text, properties = self._named(out.kind)
+        self._publish(out, *self._named(out.kind))
+
+    def _publish(self, out: Outgoing, text: str, properties: Properties | None = None) -> None:
         sent = self._client.publish(text, out.payload, qos=out.qos, retain=out.kind in RETAINED, properties=properties)
         if out.qos:
             self._of_mid[sent.mid] = out
@@ -354,8 +356,7 @@ class Session:
     def _say(self, state: str) -> None:
         """The status, past the queue."""
         self._queue.count()
-        out = Outgoing(Kind.STATUS, self._identity.status(state))
-        self._of_mid[self._client.publish(self._topics[out.kind], out.payload, qos=out.qos, retain=True).mid] = out
+        self._publish(Outgoing(Kind.STATUS, self._identity.status(state)), self._topics[Kind.STATUS])
         self._wake()
 
     # --- paho's callbacks, on the connection's thread ----------------------------------------------------------------

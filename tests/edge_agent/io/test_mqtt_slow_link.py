@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import socket
 import time
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from edge_agent.delivery.courier import Courier
 from edge_agent.delivery.machine import ClockSet, Connected, Disconnected, Key, ReceiptCame, Start, Stored
 from edge_agent.io.delivery_loop import DeliveryLoop
 from edge_agent.io.mqtt import LinkDown, LinkEvent, LinkUp, Publisher
+from edge_agent.io.mqtt_session import UNSENT_BYTES
 from edge_agent.io.outbox import OutboxFile
 from edge_agent.io.outbox_writer import OutboxWriter
 from edge_agent.model.points import Broker, Delivery
@@ -99,6 +101,12 @@ def test_a_connection_that_died_without_a_word_is_found_out(tmp_path: Path) -> N
         link = publisher(heard, Broker(proxy.host, proxy.port, keepalive_s=1))
         link.start()
         wait_until(lambda: heard.of(LinkUp))
+        session = link._session
+        assert session is not None
+        connection = session._client.socket()
+        assert connection is not None
+        assert connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 1000, "unanswered data ends it too"
+        assert connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT) == UNSENT_BYTES
         proxy.silent = True
         wait_until(lambda: heard.of(LinkDown), 6, "the dead connection is noticed")
         proxy.silent = False
