@@ -30,7 +30,7 @@ def test_the_brokers_word_frees_the_outbox_and_a_foreign_consumer_has_every_batc
             lambda: any(event["kind"] == "agent.stop" for m in watcher.of("data") for event in m.get("d", {}).get("events", []))
         )
         sent = [(m["l"], m["s"]) for m in watcher.of("data")]
-        assert len(sent) == len(set(sent)) > 10, "each once"
+        assert len(sent) == len(set(sent)) > 5, "each once"
         assert {s for lane, s in sent if lane == "n"} == set(range(1, sum(lane == "n" for lane, _ in sent) + 1)), (
             "and none left out"
         )
