@@ -130,7 +130,7 @@ def _by_blocks(file: int, count: int, position: int, pread: Pread) -> bytes:
     return b"".join(blocks)
 
 
-def write_frames(path: Path, length: int, frames: Sequence[bytes], sync: Callable[[int], None] = os.fdatasync) -> int:
+def write_frames(path: Path, length: int, frames: Sequence[bytes], sync: Callable[[int], None] | None = None) -> int:
     """Makes frames durable behind the committed end; gives the new end. What a crash left there is written over: with the same.
 
     Raises OSError.
@@ -140,7 +140,7 @@ def write_frames(path: Path, length: int, frames: Sequence[bytes], sync: Callabl
     try:
         _write(file, HEADER, 0)
         end = _write(file, b"".join(frames), length)
-        sync(file)
+        (sync or os.fdatasync)(file)
     finally:
         os.close(file)
     if is_new:
