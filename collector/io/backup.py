@@ -30,6 +30,7 @@ from collector.io.log_reading import Segment
 from collector.io.log_schema import SCHEMA as LOG_SCHEMA
 from collector.io.log_schema import SEGMENTS, segment_folder
 from collector.io.log_segment import sync_folder
+from edge_agent.common.hazard import hazard
 from edge_agent.common.problem import Problem, ProblemError
 
 LOG, SEGMENT_FOLDER, MANIFEST = "log.sqlite", "log.segments", "manifest.json"
@@ -94,8 +95,10 @@ def back_up(state: Path, target: Path, extra: Mapping[str, bytes], version: str,
                     manifest = _Backup(state, archive, target.parent, say).write(extra, version, now_ms)
                 file.flush()
                 os.fsync(file.fileno())
+            hazard("backup.commit.before")
             os.link(part, target)  # refuses a file that came meanwhile
             sync_folder(target.parent)
+            hazard("backup.commit.after")
     except FileExistsError as error:
         raise ProblemError(Problem("BAK802", str(target), "This file is there already.", "name another file.")) from error
     except (OSError, sqlite3.Error) as error:

@@ -23,6 +23,7 @@ from collector.io.backup import LOG, MANIFEST, SCHEMA, Manifest, Say
 from collector.io.log_schema import SCHEMA as LOG_SCHEMA
 from collector.io.log_segment import sync_folder
 from collector.io.state_folder import LOCK, RESTORING, StateFolder
+from edge_agent.common.hazard import hazard
 from edge_agent.common.problem import Problem, ProblemError
 
 _MAX_MANIFEST = 16 << 20
@@ -55,12 +56,15 @@ def restore(file: Path, state: Path, stamp: str, replace: bool, say: Say) -> Res
                 log_id = _new_log_id(fresh / LOG)
                 _sync(fresh)
                 _give_to_owner(state, fresh)
+            hazard("restore.commit.before")
             aside = _move_aside(there, state, stamp)
             for entry in sorted(fresh.iterdir()):
                 entry.rename(state / entry.name)
+                hazard("restore.move")
             sync_folder(state)
             fresh.rmdir()
             sync_folder(state)
+            hazard("restore.commit.after")
         except (OSError, sqlite3.Error, tarfile.TarError) as error:
             what = f"The backup cannot be restored: {error}."
             raise ProblemError(Problem("BAK807", str(file), what, "free space or mend the file, and restore again.")) from error
@@ -143,6 +147,7 @@ def _move_aside(there: list[Path], state: Path, stamp: str) -> str:
     for entry in there:
         if not entry.name.startswith("replaced-"):
             entry.rename(aside / entry.name)
+            hazard("restore.move")
     return str(aside)
 
 

@@ -11,12 +11,14 @@ from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from edge_agent.delivery.wire import SURE_MS
 from tests.chaos.instrument import POINTS, Given
 from tests.chaos.part import Life
 
 NEWS_MS = 100
 """The agent does not call a difference of its clock news that is smaller."""
 
+Spans = Sequence[tuple[int, int]]
 WIDEST_MS = 5000
 """The widest bound that an agent takes from a collector's answer; for what the log has been trimmed of."""
 
@@ -95,6 +97,8 @@ class Case:
     stored: Stored
     logged: Mapping[tuple[int, int, int], Logged]
     """(unit, point, value) to its place in the log that is left, or in one thrown away."""
+    unsure: Spans = ()
+    """Times at which the agent may have had the time from the collector: a bound below SURE_MS then stands in no message."""
     thrown_away: Mapping[tuple[int, int, int], BatchName] = field(default_factory=dict)
 
 
@@ -125,7 +129,7 @@ def judge(case: Case) -> Verdict:
                 verdict.young_stored += not is_past
                 if len(times) > 1:
                     verdict.doubled.append(Reading(given.unit, point, value, given.given_ms, f"at {times}"))
-                _check_stamp(verdict, reading, times[0], spans[given.number], case.logged.get(key))
+                _check_stamp(verdict, reading, times[0], spans[given.number], case.logged.get(key), case.unsure)
             elif is_past and key in case.thrown_away:
                 verdict.thrown_away.append(reading)
                 verdict.batches_thrown_away.add(case.thrown_away[key])
@@ -161,8 +165,12 @@ def _is_past(given: Given, lives: Sequence[Life], case: Case) -> bool:
     return given.given_ms <= floor_ms - case.window_ms - case.allowance_ms.get(life.ended_ms, 0)
 
 
-def _check_stamp(verdict: Verdict, reading: Reading, stamp_ms: int, span: tuple[int, int], place: Logged | None) -> None:
+def _check_stamp(
+    verdict: Verdict, reading: Reading, stamp_ms: int, span: tuple[int, int], place: Logged | None, unsure: Spans
+) -> None:
     slack_ms = NEWS_MS + (place.bound_ms if place is not None else WIDEST_MS)
+    if any(from_ms <= reading.given_ms <= to_ms for from_ms, to_ms in unsure):
+        slack_ms = max(slack_ms, SURE_MS)
     said = f"stamp {stamp_ms}, exchange within {span[0]}..{span[1]} +- {slack_ms}, {place}"
     if not span[0] - slack_ms <= stamp_ms <= span[1] + slack_ms:
         verdict.wrong.append(Reading(reading.unit, reading.point, reading.value, reading.given_ms, said))

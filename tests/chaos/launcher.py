@@ -14,6 +14,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from functools import partialmethod
 from importlib import import_module
 from pathlib import Path
 
@@ -88,7 +89,7 @@ def hurry() -> None:
     def often(self: Schedule, name: str, job: Callable[[], object]) -> None:
         self._scheduler.add_job(job, "interval", seconds=TRIM_S, id=name)
 
-    SqliteLog.__init__.__defaults__ = (SEGMENT_BYTES,)
+    SqliteLog.__init__ = partialmethod(SqliteLog.__init__, segment_bytes=SEGMENT_BYTES)  # type: ignore[method-assign,assignment]
     Schedule.hourly = often  # type: ignore[method-assign]
 
 

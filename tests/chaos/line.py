@@ -51,6 +51,8 @@ class Line:
         self.refused_starts = 0
         self.receipted: dict[tuple[str, str], Receipted] = {}
         """By gateway and log id."""
+        self.held: set[str] = set()
+        """Parts that are not started again for now."""
         self.trouble: list[str] = []
         """Found on another thread."""
         self._stack, self._network = stack, network
@@ -155,7 +157,7 @@ class Line:
         for part in self.parts:
             code = part.exit_code()
             if code is None:
-                if part.is_up() and not self._is_or_was_full(part.name):
+                if part.is_up() and not self.is_or_was_full(part.name):
                     part.may_fail = False
                 self._give_up_waiting(part)
                 continue
@@ -163,7 +165,7 @@ class Line:
             if part.name not in self._restart_s:
                 self._note_end(part, code)
                 self._restart_s[part.name] = now_s + (0.5 if code != -signal.SIGKILL else 0.0)
-            if now_s >= self._restart_s[part.name]:
+            if now_s >= self._restart_s[part.name] and part.name not in self.held:
                 del self._restart_s[part.name]
                 part.rest_s = self.plan.life_s(part.kind)
                 part.start(self.plan.aim_at_start(part.kind) if part.kind != "broker" and self.is_wild else None)
@@ -195,11 +197,11 @@ class Line:
             life.ended_ms = life.ended_ms or time.time_ns() // 1_000_000
         elif not life.ended_ms:
             raise ChaosError(f"{self.name}/{part.name} was killed by somebody else")
-        if part.name in self.full_ms and self._is_or_was_full(part.name):
+        if part.name in self.full_ms and self.is_or_was_full(part.name):
             life.floor_ms = self.full_ms[part.name][0]
         part.armed_s = None
 
-    def _is_or_was_full(self, name: str) -> bool:
+    def is_or_was_full(self, name: str) -> bool:
         """Full, or so lately that the outbox may still wait for its next try."""
         _, until_ms = self.full_ms.get(name, (0, 1))
         return not until_ms or time.time_ns() // 1_000_000 - until_ms < 3 * WINDOW_MS

@@ -79,6 +79,11 @@ class Plan:
         aim = self.aim(kind)
         return aim if is_so else None
 
+    def aim_of_command(self) -> Aim | None:
+        """For a backup or a restore: three in ten die at one of their steps."""
+        is_aimed, passes = self._restores.random() < 0.3, self._restores.randint(1, 8)
+        return Aim("", passes) if is_aimed else None
+
     def network(self) -> tuple[float, Fault]:
         """The next fault of a connection and the pause before it."""
         chance = self._network
@@ -100,7 +105,7 @@ class Plan:
 
     def restore(self) -> tuple[float, float]:
         """Pause until a backup is made, and until it is put back."""
-        return self._restores.uniform(25.0, 70.0), self._restores.uniform(1.0, 9.0)
+        return self._restores.uniform(15.0, 50.0), self._restores.uniform(1.0, 9.0)
 
 
 def step_ms(fault: Fault) -> int:

@@ -62,6 +62,13 @@ def _line(outcome: Outcome) -> list[str]:
         f"        messages doubled {outcome.twice}, out of order {outcome.swapped}; starts refused on a full disk "
         f"{outcome.refused_starts}; came to rest in {', '.join(f'{s:.1f}' for s in outcome.rests_s)} s"
     )
+    if outcome.total("batches_thrown_away"):
+        hidden = outcome.holes_unseen + outcome.holes_unheard
+        lines.append(
+            f"        batches given up by restores: {outcome.total('batches_thrown_away')}, absent in `collector account`: "
+            f"{outcome.total('batches_thrown_away') - hidden}; at the end of a run of an agent that was over before the restore, "
+            f"so that nobody could tell: {outcome.holes_unheard}; not shown: {outcome.holes_unseen}"
+        )
     lines += [f"        left out: {what}" for what in outcome.left_out]
     for gateway, verdict in outcome.verdicts.items():
         named = {name: len(value) if isinstance(value := getattr(verdict, name), list) else value

@@ -90,6 +90,9 @@ class Outcome:
     swapped: int
     left_out: list[str] = field(default_factory=list)
     holes_unseen: int = 0
+    """Batches that a restore lost and that `collector account` does not show as absent."""
+    holes_unheard: int = 0
+    """The same of the end of an agent's run that ended between backup and restore: nobody can tell the new log how far it went."""
 
     def total(self, name: str) -> int:
         """A figure or the length of a list, of all gateways."""
@@ -140,7 +143,7 @@ def _come_to_rest(line: Line, weather: Weather, rests_s: list[float], *, is_last
     line.is_wild = False
     for part in line.parts:
         part.aim.set(None) if part.armed_s is not None and part.aim.death() is None else None
-    _until(line, lambda: weather.pass_on(time.monotonic()), "every fault has passed")
+    _until(line, lambda: weather.settle(time.monotonic()), "every fault has passed")
     for proxy in line.proxies.values():
         proxy.heal()
     began_s = time.monotonic()
@@ -189,7 +192,7 @@ def _account(line: Line, weather: Weather, rests_s: list[float], pulse: Pulse) -
     stored = witnesses.stored(line.collector.state)
     _, places, kept = witnesses.logged(line.collector.state)
     thrown: dict[str, dict[witnesses.Place, BatchName]] = {}
-    for folder in weather.thrown_away:
+    for folder in weather.restores.thrown_away:
         log_id, there, _ = witnesses.logged(folder)
         for gateway, readings in there.items():
             receipted = line.receipted.get((gateway, log_id), Receipted())
@@ -197,19 +200,30 @@ def _account(line: Line, weather: Weather, rests_s: list[float], pulse: Pulse) -
                 places.setdefault(gateway, {}).setdefault(place, entry)
                 if receipted.covers(entry.batch) and (gateway, entry.batch) not in kept:
                     thrown.setdefault(gateway, {})[place] = entry.batch
-    verdicts = {}
+    verdicts, unseen, unheard = {}, 0, 0
+    holes = witnesses.holes(line.config)
     for agent in line.agents:
         gateway = agent.name.removeprefix("agent-")
         allowance = {life.ended_ms: pulse.allowance_ms(life.ended_ms) for life in agent.lives}
         journal, there, gone = line.instruments[gateway].journal, places.get(gateway, {}), thrown.get(gateway, {})
-        verdicts[gateway] = judge(Case(journal, agent.lives, WINDOW_MS, allowance, stored.get(gateway, {}), there, gone))
+        unsure = weather.unsure.get(agent.name, [])
+        verdict = judge(Case(journal, agent.lives, WINDOW_MS, allowance, stored.get(gateway, {}), there, unsure, gone))
+        verdicts[gateway] = verdict
+        tops: dict[tuple[str, str], int] = {}
+        for of, name in kept:
+            if of == gateway:
+                tops[name[:2]] = max(tops.get(name[:2], 0), name[2])
+        hidden = [name for name in verdict.batches_thrown_away if not holes.covers(gateway, name)]
+        unheard += (beyond := sum(name[2] > tops.get(name[:2], 0) for name in hidden))
+        unseen += len(hidden) - beyond
     proxies = line.proxies.values()
     left_out = [] if all(disk.is_real for disk in line.disks.values()) else ["full disks (no right to mount)"]
     if line.broker_kind == "embedded":
         left_out.append("faults between broker and collector (the embedded broker is the collector's own child)")
+    faults = weather.counts + Counter({"restore from an older backup": len(weather.restores.thrown_away)})
     return Outcome(
-        line.name, line.broker_kind, line.kills, weather.counts, verdicts, rests_s, line.refused_starts,
-        sum(proxy.done.twice for proxy in proxies), sum(proxy.done.swapped for proxy in proxies), left_out,
+        line.name, line.broker_kind, line.kills, faults, verdicts, rests_s, line.refused_starts,
+        sum(proxy.done.twice for proxy in proxies), sum(proxy.done.swapped for proxy in proxies), left_out, unseen, unheard,
     )  # fmt: skip
 
 

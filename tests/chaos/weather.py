@@ -1,26 +1,24 @@
-"""Does I/O: the faults of a line that are no kills: connections, disks, clocks, and a collector restored from an older backup."""
+"""Does I/O: the faults of a line that are no kills: connections, disks and clocks (restores stand in restores.py)."""
 
 from __future__ import annotations
 
 import heapq
-import shutil
-import sqlite3
 import time
 from collections import Counter
 from collections.abc import Callable
-from pathlib import Path
 
 from tests.chaos.instrument import now_ms
 from tests.chaos.line import Line
-from tests.chaos.part import NTP_MS, Part, wait_dead
+from tests.chaos.part import NTP_MS, Part
 from tests.chaos.plan import Fault, Plan, step_ms
 from tests.chaos.proxy import TO_BROKER, TO_CLIENT
+from tests.chaos.restores import Restores
 
 GRACE_S = 2.0
 """Between losing NTP and a clock that goes wrong, and between a clock put right and NTP: a program reads one after the other."""
+SETTLED_MS = 5000
+"""After NTP is back, until nothing rests on another source any more."""
 DELAY_S = 1.5
-DATABASES = ("store.sqlite", "operations.sqlite", "log.sqlite")
-"""In the order in which they are copied: the log last, so that no cursor is beyond it."""
 
 
 class Weather:
@@ -29,17 +27,16 @@ class Weather:
     def __init__(self, line: Line, plan: Plan) -> None:
         self.line = line
         self.counts: Counter[str] = Counter()
-        self.thrown_away: list[Path] = []
-        """State folders of collectors that a restore replaced."""
+        self.unsure: dict[str, list[tuple[int, int]]] = {}
+        """By agent: when it may have had the time from the collector."""
         self._plan = plan
         self._later: list[tuple[float, int, Callable[[], None]]] = []
         self._number = 0
         self._wrong_clocks: set[str] = set()
-        self._backup: Path | None = None
+        self.restores = Restores(line, plan)
         self._draws = [(plan.network, self._network), (plan.disk, self._disk), (plan.clock, self._clock)]
         now_s = time.monotonic()
         self._next = [(now_s + pause_s, fault) for pause_s, fault in (draw() for draw, _ in self._draws)]
-        self._next_restore_s, self._until_restore_s = self._restore_times(now_s)
 
     def turn(self) -> None:
         """What is due begins or ends."""
@@ -51,13 +48,19 @@ class Weather:
                 begin(fault)
                 pause_s, following = draw()
                 self._next[n] = (now_s + pause_s, following)
-        self._restore(now_s)
+        self.restores.turn(now_s)
 
     def pass_on(self, now_s: float) -> bool:
         """Ends what is due to end; True when nothing is left."""
         while self._later and self._later[0][0] <= now_s:
             heapq.heappop(self._later)[2]()
         return not self._later
+
+    def settle(self, now_s: float) -> bool:
+        """The same, and what has begun of a restore; begins nothing."""
+        if self.restores.is_under_way:
+            self.restores.turn(now_s)
+        return self.pass_on(now_s) and not self.restores.is_under_way
 
     def _in(self, seconds: float, do: Callable[[], None]) -> None:
         self._number += 1
@@ -69,6 +72,8 @@ class Weather:
         names = sorted(self.line.proxies)
         proxy = self.line.proxies[names[int(fault.where * len(names))]]
         way = TO_BROKER if fault.how_much < 0.5 else TO_CLIENT
+        if fault.name in ("twice", "swapped") and "collector" in names and fault.where < 0.6:
+            proxy, way = self.line.proxies["collector"], TO_CLIENT  # where most messages pass, and no topic alias forbids it
         self.counts[fault.name] += 1
         match fault.name:
             case "cut":
@@ -97,7 +102,7 @@ class Weather:
         names = sorted(self.line.disks)
         name = names[int(fault.where * len(names))]
         disk = self.line.disks[name]
-        if not disk.is_real or disk.is_full or self._backup is not None:
+        if not disk.is_real or disk.is_full or (name == "collector" and self.restores.is_under_way):
             return
         part = self._part(name)
         part.may_fail = True
@@ -142,63 +147,13 @@ class Weather:
         self.counts["clock step of agent"] += 1
         self._wrong_clocks.add(part.name)
         part.clock.ntp_bound_ms = None
+        lost_ms = now_ms()
 
         def back() -> None:
             part.clock.ntp_bound_ms = NTP_MS
+            self.unsure.setdefault(part.name, []).append((lost_ms, now_ms() + SETTLED_MS))
             self._wrong_clocks.discard(part.name)
 
         self._in(GRACE_S, lambda: setattr(part.clock, "offset_ms", step_ms(fault)))
         self._in(GRACE_S + fault.lasts_s, lambda: setattr(part.clock, "offset_ms", 0))
         self._in(2 * GRACE_S + fault.lasts_s, back)
-
-    # --- restore -----------------------------------------------------------------------------------------------------
-
-    def _restore_times(self, now_s: float) -> tuple[float, float]:
-        pause_s, until_s = self._plan.restore()
-        return now_s + pause_s, until_s
-
-    def _restore(self, now_s: float) -> None:
-        if now_s < self._next_restore_s:
-            return
-        collector, disk = self.line.collector, self.line.disks["collector"]
-        if self._backup is None:
-            if collector.is_up() and not disk.is_full:
-                self._backup = self.line.folder / f"backup-{len(self.thrown_away) + 1}"
-                copy_state(collector.state, self._backup)
-                self._next_restore_s = now_s + self._until_restore_s
-            return
-        if collector.exit_code() is not None or collector.armed_s is not None or disk.is_full:
-            return
-        self.line.kill(collector)
-        wait_dead(collector)
-        thrown = self.line.folder / f"thrown-away-{len(self.thrown_away) + 1}"
-        shutil.move(collector.state, thrown)
-        put_back(self._backup, collector.state)
-        self.thrown_away.append(thrown)
-        self.counts["restore from an older backup"] += 1
-        self._backup = None
-        self._next_restore_s, self._until_restore_s = self._restore_times(now_s)
-
-
-def copy_state(state: Path, to: Path) -> None:
-    """The databases as they are now, while the collector works on them."""
-    to.mkdir()
-    for name in DATABASES:
-        source, target = sqlite3.connect(state / name, timeout=30), sqlite3.connect(to / name)
-        try:
-            source.backup(target)
-        finally:
-            source.close()
-            target.close()
-    if (state / "log.segments").exists():  # behind the log: what it speaks of never changes
-        shutil.copytree(state / "log.segments", to / "log.segments")
-
-
-def put_back(backup: Path, state: Path) -> None:
-    """The backup becomes the collector's state, with a log id of its own."""
-    shutil.copytree(backup, state)
-    state.chmod(0o700)
-    log = sqlite3.connect(state / "log.sqlite")
-    with log:
-        log.execute("UPDATE meta SET value = lower(hex(randomblob(8))) WHERE name = 'log_id'")
-    log.close()

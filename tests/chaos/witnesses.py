@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from collector.intake.interpret import Births, interpret
@@ -10,6 +14,35 @@ from collector.stores.embedded import EmbeddedStore
 from edge_agent.contract.encoding import decode_sequenced
 from edge_agent.contract.message import Data
 from tests.chaos.account import BatchName, Logged
+from tests.chaos.part import ChaosError
+from tests.support.programs import REPOSITORY
+
+
+@dataclass
+class Holes:
+    """What `collector account` calls absent: (gateway, epoch, lane) to first and last sequence."""
+
+    spans: dict[tuple[str, str, str], list[tuple[int, int]]] = field(default_factory=dict)
+
+    def covers(self, gateway: str, batch: BatchName) -> bool:
+        """True if the batch stands in one of them."""
+        epoch, lane, seq = batch
+        return any(first <= seq <= last for first, last in self.spans.get((gateway, epoch, lane), ()))
+
+
+def holes(config: Path) -> Holes:
+    """As `collector account --json` gives them."""
+    command = [sys.executable, "-m", "collector", "account", "--json", "--config", str(config)]
+    said = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=False)
+    if said.returncode not in (0, 1):
+        raise ChaosError(f"collector account gave code {said.returncode}: {said.stderr[-1000:]}")
+    found = Holes()
+    for day in json.loads(said.stdout)["days"]:
+        for absent in day["absent"]:
+            spans = found.spans.setdefault((day["gateway"], absent["epoch"], absent["lane"]), [])
+            spans.append((absent["first"], absent["last"]))
+    return found
+
 
 Series = tuple[int, int]
 Place = tuple[int, int, int]
