@@ -1,6 +1,7 @@
 """Transcripts of profiles: reads them, and decodes values a second way, with nothing of the product's own decoding.
 
-`# key: value` heads; `>> hex` request; `<< hex` reply; `= point value unit quality` after the exchange that carries it.
+`# key: value` heads; `>> hex` request; `<< hex` reply; `= point value unit quality` after the exchange that carries it; `pause`
+before a request of a device that needs silence.
 """
 
 from __future__ import annotations
@@ -36,14 +37,18 @@ class Transcript:
         return frame[1:-2]
 
     def image(self) -> dict[tuple[int, int], int]:
-        """Every word that was answered, by function and address."""
+        """Every word (coils and inputs: bit) that was answered, by function and address."""
         words = {}
         for exchange in self.exchanges:
             function, start, count = struct.unpack(">BHH", self.pdu(exchange.request))
             reply = self.pdu(exchange.reply)
             assert reply[0] == function
-            assert reply[1] == 2 * count == len(reply) - 2
-            for i, word in enumerate(struct.unpack(f">{count}H", reply[2:])):
+            assert reply[1] == len(reply) - 2 == ((count + 7) // 8 if function < 3 else 2 * count)
+            if function < 3:
+                answered = tuple(reply[2 + i // 8] >> i % 8 & 1 for i in range(count))
+            else:
+                answered = struct.unpack(f">{count}H", reply[2:])
+            for i, word in enumerate(answered):
                 words[function, start + i] = word
         return words
 
@@ -64,7 +69,7 @@ def read_transcript(path: Path) -> Transcript:
             assert point not in transcript.exchanges[-1].values
             transcript.exchanges[-1].values[point] = (value, unit, quality)
         else:
-            assert not line, line
+            assert line in ("", "pause"), line
     return transcript
 
 
@@ -87,6 +92,9 @@ def expected(words: list[int], kind: str, order: str, mask: int | None, scale: f
         single = struct.unpack(">f", raw)[0]
         short = next(text for digits in range(1, 12) if struct.pack(">f", float(text := f"{single:.{digits}g}")) == raw)
         return Fraction(short) * Fraction(repr(scale)) + Fraction(repr(offset))
+    if kind == "f64":
+        assert order == "ABCD"
+        return Fraction(repr(struct.unpack(">d", raw)[0])) * Fraction(repr(scale)) + Fraction(repr(offset))
     number = int.from_bytes(raw, "big", signed=kind.startswith("s"))
     if mask is not None:
         number &= mask

@@ -63,6 +63,11 @@ class Exchange:
     shown: list[Shown] = field(default_factory=list)
     failure: str = ""
 
+    @property
+    def request(self) -> bytes:
+        """The first frame that is sent."""
+        return next(step.payload for step in self.steps if step.kind == "send")
+
 
 @dataclass(frozen=True)
 class Transcript:
@@ -190,8 +195,8 @@ def run_script(session: Session[tuple[int, ...]], steps: Sequence[Step], chop: C
 
 def master_for(transcript: Transcript, exchange: Exchange) -> Master:
     """A fresh master that has nothing behind it, with the transaction number of the exchange's first request."""
-    first = next(step.payload for step in exchange.steps if step.kind == "send")
-    return Master(transcript.framing, first_transaction=int.from_bytes(first[:2], "big") if transcript.framing == "tcp" else 1)
+    tcp = transcript.framing == "tcp"
+    return Master(transcript.framing, first_transaction=int.from_bytes(exchange.request[:2], "big") if tcp else 1)
 
 
 def plan_of(transcript: Transcript, device: Device) -> tuple[Block, ...]:
@@ -206,7 +211,7 @@ def blocks_shown(transcript: Transcript, device: Device) -> tuple[Block, ...]:
     points = {point.id: point for point in device.points}
     blocks = []
     for exchange in transcript.exchanges:
-        pdu = exchange.steps[0].payload[7 if transcript.framing == "tcp" else 1 :]
+        pdu = exchange.request[7 if transcript.framing == "tcp" else 1 :]
         missing = [shown.point for shown in exchange.shown if shown.point not in points]
         assert not missing, f"line {exchange.steps[0].line}: the device has no point {missing}"
         shown = tuple(points[shown.point] for shown in exchange.shown)
@@ -273,9 +278,10 @@ def replay_every_way(transcript: Transcript, device: Device, requests: Sequence[
 def truncations(exchange: Exchange) -> Iterator[list[Step]]:
     """The first request of the exchange with its reply cut before each of its bytes."""
     sent = next(i for i, step in enumerate(exchange.steps) if step.kind == "send")
+    asked = [*(step for step in exchange.steps[:sent] if step.kind == "pause"), exchange.steps[sent]]
     reply = exchange.steps[sent + 1] if len(exchange.steps) > sent + 1 else Step("timeout")
     for cut in range(len(reply.payload)):
-        yield [exchange.steps[sent], Step("come", reply.payload[:cut], reply.line)] if cut else [exchange.steps[sent]]
+        yield [*asked, Step("come", reply.payload[:cut], reply.line)] if cut else asked
 
 
 def ask_of(device: Device, block: Block, requests: Sequence[Block], retries: int | None = None) -> Ask:

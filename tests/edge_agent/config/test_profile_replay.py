@@ -15,7 +15,7 @@ PROFILES = {path: f"{path.parent.name}/{path.stem}" for path in sorted((ROOT / "
 
 
 def device_of(profile: str, transcript: Transcript, folder: Path) -> Device:
-    first = transcript.exchanges[0].steps[0].payload
+    first = transcript.exchanges[0].request
     tcp = transcript.framing == "tcp"
     bus = "tcp: {host: 127.0.0.1}" if tcp else "serial: {port: /dev/ttyUSB0, baudrate: 9600}"
     shown = {shown.point for exchange in transcript.exchanges for shown in exchange.shown}
