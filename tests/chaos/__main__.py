@@ -7,6 +7,7 @@ their window.
 from __future__ import annotations
 
 import argparse
+import os
 import secrets
 import shutil
 import signal
@@ -38,6 +39,11 @@ def main(arguments: list[str]) -> int:
     seed = chosen.seed or secrets.token_hex(3)
     brokers = {"both": ["mosquitto", "embedded"]}.get(chosen.broker, [chosen.broker])
     wishes = [Wish(brokers[n % len(brokers)], -(-chosen.kills // chosen.lines), chosen.seconds, seed) for n in range(chosen.lines)]
+    if (
+        "mosquitto" in {wish.broker for wish in wishes}
+        and shutil.which("mosquitto", path=f"{os.environ['PATH']}:/usr/sbin") is None
+    ):
+        parser.error("Mosquitto is missing: apt-get install mosquitto, or --broker embedded")
     folder = Path(tempfile.mkdtemp(prefix="chaos-"))
     again = f"python -m tests.chaos --broker {chosen.broker} --lines {chosen.lines} --seed {seed}"
     again += (f" --kills {chosen.kills}" if chosen.kills else "") + (f" --seconds {chosen.seconds:.0f}" if chosen.seconds else "")

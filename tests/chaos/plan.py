@@ -58,7 +58,7 @@ class Plan:
 
     def life_s(self, kind: str) -> float:
         """How long a program lives at least once it is up. Agents long enough for most readings to pass their window."""
-        low, high = {"agent": (6.0, 13.0), "broker": (12.0, 40.0), "collector": (0.1, 2.0)}[kind]
+        low, high = {"agent": (8.0, 14.0), "broker": (12.0, 40.0), "collector": (0.1, 2.0)}[kind]
         return self._lives.uniform(low, high)
 
     def victim(self, names: Sequence[str]) -> str:

@@ -128,6 +128,7 @@ def _wild(line: Line, weather: Weather, wish: Wish, rests_s: list[float]) -> Non
         if killed >= round_ends:
             round_ends += ROUND_KILLS
             _come_to_rest(line, weather, rests_s, is_last=False)
+            print(f"{line.name}: {line.kills.total()} kills, came to rest in {rests_s[-1]:.1f} s", flush=True)
             line.is_wild = True
         line.tend()
         weather.turn()
