@@ -60,6 +60,13 @@ ups.on-battery|state|UPS电池供电|UPS on battery
 ups.charge|ratio|UPS电量|UPS charge
 battery.voltage|voltage|电池电压|battery voltage
 solar.power|power|光伏功率|solar power
+generator.state|state|发电机组状态|generator state
+generator.voltage|voltage|发电机电压|generator voltage
+generator.frequency|frequency|发电机频率|generator frequency
+generator.power|power|发电机功率|generator power
+generator.speed|speed of rotation|发电机组转速|generator engine speed
+generator.fuel|ratio|燃油液位|generator fuel
+generator.hours|time|发电机组运行时间|generator running hours
 well.level|length|井水位|well level
 tank.level|length|水池水位|tank level
 tank.level-percent|ratio|水池水位百分比|tank level in percent
@@ -85,6 +92,7 @@ dosing.flow|volume flow|加药流量|dosing flow
 dosing.tank-level|length|药箱液位|chemical tank level
 dosing.tank-percent|ratio|药箱余量|chemical tank in percent
 dosing.strokes|none|加药泵冲程数|dosing strokes
+dosing.fault|state|加药泵故障|dosing pump fault
 water.turbidity|turbidity|浊度|turbidity
 water.ph|acidity|pH|pH
 water.chlorine|concentration|余氯|free chlorine
