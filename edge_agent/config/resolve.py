@@ -24,7 +24,7 @@ PRESETS: Mapping[str, Mapping[str, int]] = {
     "slow": {"batch": 240_000, "window": 300_000, "resend": 60_000},
     "data-saver": {
         "batch": 1_800_000,
-        "window": 1_800_000,
+        "window": 300_000,
         "urgent_window": 10_000,
         "receipt_every": 4,
         "receipt_hold": 7_200_000,

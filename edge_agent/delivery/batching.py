@@ -1,7 +1,9 @@
 """Pure. Open batches: readings, events and gap records gather per lane until a batch is closed and encoded, once.
 
 A normal batch closes `batch_ms` after its first reading or at `batch_readings`; an urgent one after URGENT_WAIT_MS, so that
-what happens together travels together. Gap records wait for company up to GAP_WAIT_MS, because each drop makes one.
+what happens together travels together. A normal batch that is to wait longer than the durability window stays open, and drafts of
+it go to disk under the sequence that it will have; the closed batch replaces them. Gap records wait for company up to GAP_WAIT_MS,
+because each drop makes one.
 """
 
 from __future__ import annotations
@@ -35,10 +37,12 @@ class Closed:
     last_ms: int
     """Monotonic time of its last reading or event."""
     arrived_ms: int
-    """Monotonic time when its first content came: its durability window begins here."""
+    """Monotonic time when the first content came that no draft holds: its durability window begins here."""
     body: bytes
     readings: int
     gaps: int
+    has_draft: bool = False
+    """A draft of it may be on disk."""
 
 
 @dataclass(slots=True)
@@ -51,6 +55,12 @@ class OpenBatch:
     arrived_ms: int = 0
     due_ms: int | None = None
     """When it closes; None while it is empty."""
+    unsafe_since_ms: int | None = None
+    """When the first content came that no draft holds; None: drafts hold all of it."""
+    _draft_since_ms: int | None = None
+    """unsafe_since_ms before the draft under way."""
+    _drafted_ms: int | None = None
+    """When the last draft was made."""
     _readings: list[Reading] = field(default_factory=list)
     _events: list[Happening] = field(default_factory=list)
     _gaps: list[Gap] = field(default_factory=list)
@@ -65,6 +75,11 @@ class OpenBatch:
     def is_full(self) -> bool:
         """True when nothing more may come in."""
         return len(self._readings) >= self.most_readings or self._bytes >= MAX_BATCH_BYTES
+
+    @property
+    def has_draft(self) -> bool:
+        """True if a draft of it may be on disk."""
+        return self._drafted_ms is not None
 
     @property
     def has_gaps(self) -> bool:
@@ -104,26 +119,48 @@ class OpenBatch:
         self._gaps.append(gap)
         self._bytes += 200
 
+    def draft(self, now_ms: int) -> Closed:
+        """What it holds by now, encoded; it stays open. Until `draft_is_safe` or `draft_failed` no other one is made."""
+        draft = self._encoded()
+        self._draft_since_ms, self.unsafe_since_ms, self._drafted_ms = self.unsafe_since_ms, None, now_ms
+        return draft
+
+    def draft_is_safe(self) -> None:
+        """The write under way is durable."""
+        self._draft_since_ms = None
+
+    def draft_failed(self) -> None:
+        """It is not."""
+        if self._draft_since_ms is not None:
+            self.unsafe_since_ms, self._draft_since_ms = self._draft_since_ms, None
+
     def close(self) -> Closed | None:
         """The batch, encoded; None if there is none. The lane is empty afterwards."""
         if self.due_ms is None:
             return None
+        closed = self._encoded()
+        self._readings, self._events, self._gaps, self._bytes, self.due_ms = [], [], [], 0, None
+        self.unsafe_since_ms = self._draft_since_ms = self._drafted_ms = None
+        return closed
+
+    def _encoded(self) -> Closed:
         times = [*(r.taken_ms for r in self._readings), *(e.taken_ms for e in self._events)]
         base = min(times, default=self.arrived_ms)
         events = [_event(e, base) for e in self._events]
         if self._gaps:
             events.append(_dropped(self._gaps, self.arrived_ms - base))
         body = Body(columns(self._readings, base), events, list(self._gaps))
-        closed = Closed(
-            self.lane, base, max(times, default=base), self.arrived_ms, encode_body(body), len(self._readings), len(self._gaps)
-        )
-        self._readings, self._events, self._gaps, self._bytes, self.due_ms = [], [], [], 0, None
-        return closed
+        since = next(at for at in (self.unsafe_since_ms, self._drafted_ms, self.arrived_ms) if at is not None)
+        last = max(times, default=base)
+        readings, gaps = len(self._readings), len(self._gaps)
+        return Closed(self.lane, base, last, since, encode_body(body), readings, gaps, self.has_draft)
 
     def _begin(self, now_ms: int, wait_ms: int) -> None:
         if self.due_ms is None:
             self.arrived_ms = now_ms
             self.due_ms = now_ms + wait_ms
+        if self.unsafe_since_ms is None:
+            self.unsafe_since_ms = now_ms
         self.due_ms = min(self.due_ms, now_ms + wait_ms)
 
 

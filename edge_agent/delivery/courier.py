@@ -160,6 +160,8 @@ class Courier:
             self.holding.confirm(held)
 
     def _clock(self, event: ev.ClockSet) -> None:
+        if self._normal.has_draft and not self.holding.knows_time:
+            self._close(self._normal)  # its draft has no stamp: it waits for an anchor, as everything on disk without one
         self.holding.set_clock(event)
 
     def _repace(self, event: ev.Repaced) -> None:
@@ -170,6 +172,7 @@ class Courier:
         write = self.holding.durability.written(event.token)
         if write is None:
             return
+        self._normal.draft_is_safe()
         if was_failing:
             self._disk_event("", "The outbox file can be written again.")
         self.holding.shelve([stored.key for stored in write.add])
@@ -179,7 +182,10 @@ class Courier:
     def _write_failed(self, event: ev.WriteFailed) -> None:
         was_failing = self.holding.durability.disk
         reason = event.reason or "failed"
-        if self.holding.durability.failed(event.token, self._now_ms, reason) and not was_failing:
+        if not self.holding.durability.failed(event.token, self._now_ms, reason):
+            return
+        self._normal.draft_failed()
+        if not was_failing:
             self._disk_event(reason, f"The outbox file cannot be written ({reason}); readings wait in memory.")
 
     def _fetched(self, event: ev.Fetched) -> None:
@@ -214,6 +220,10 @@ class Courier:
             if self._stopping or batch.is_full or (batch.due_ms or 0) <= self._now_ms:
                 self._close(batch)
 
+    def _stays_open(self, batch: OpenBatch) -> bool:
+        """True for a batch that goes on waiting for company on the air while what it holds goes to disk."""
+        return batch is self._normal and not batch.has_gaps and not self._stopping and (batch.due_ms or 0) > self._now_ms
+
     def _keep_bounds(self) -> None:
         dropped, told = self.holding.dropped, self._urgent.has_gaps
         self.holding.keep_bounds(self._now_ms)
@@ -229,10 +239,16 @@ class Courier:
         is_due = due_ms is not None and due_ms <= self._now_ms
         if not (is_due or self._final_write):
             return
+        drafts = []
         for batch in self._open():
-            if batch.has_gaps or durability.due_of(batch) <= self._now_ms:
+            due_ms = durability.due_of(batch)
+            if not batch.has_gaps and (due_ms is None or due_ms > self._now_ms):
+                continue
+            if self._stays_open(batch):
+                drafts.append(self.holding.draft(batch.draft(self._now_ms)))
+            else:
                 self._close(batch)
-        write = durability.begin(None if self._final_write else self._now_ms)
+        write = durability.begin(None if self._final_write else self._now_ms, drafts)
         self._final_write = False
         if write is not None:
             self._actions.append(write)

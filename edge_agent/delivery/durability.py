@@ -7,11 +7,11 @@ any more is forgotten within such a write only. A write that failed is tried aga
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from edge_agent.contract.message import URGENT
 from edge_agent.delivery.batching import OpenBatch
-from edge_agent.delivery.machine import Anchor, Key, Write
+from edge_agent.delivery.machine import Anchor, Key, Stored, Write
 from edge_agent.delivery.outbox import Held, OnDisk, Outbox
 from edge_agent.model.points import Delivery
 
@@ -45,10 +45,12 @@ class Durability:
         is_urgent = held.key.lane == URGENT and held.readings > 0
         heapq.heappush(self._unsafe, (held.arrived_ms + (self._urgent_ms if is_urgent else self._window_ms), held.key))
 
-    def due_of(self, batch: OpenBatch) -> int:
-        """When what an open batch holds is to be on disk."""
+    def due_of(self, batch: OpenBatch) -> int | None:
+        """When what an open batch holds is to be on disk; None if it is."""
+        if batch.unsafe_since_ms is None:
+            return None
         is_urgent = batch.lane == URGENT and batch.readings > 0
-        return batch.arrived_ms + (self._urgent_ms if is_urgent else self._window_ms)
+        return batch.unsafe_since_ms + (self._urgent_ms if is_urgent else self._window_ms)
 
     def forget(self, held: Held) -> None:
         """The file need not hold the message any more."""
@@ -69,7 +71,7 @@ class Durability:
         """When the next write is due."""
         if self.writing is not None:
             return None
-        candidates = [self.due_of(batch) for batch in open_batches]
+        candidates = [due_ms for batch in open_batches if (due_ms := self.due_of(batch)) is not None]
         while self._unsafe and not self._is_unsafe(self._unsafe[0][1]):
             heapq.heappop(self._unsafe)
         if self._unsafe:
@@ -81,8 +83,8 @@ class Durability:
             return None
         return max(min(candidates), self._retry_ms or 0)
 
-    def begin(self, now_ms: int | None = None) -> Write | None:
-        """The write of everything unsafe; None if there is nothing to write or one is under way.
+    def begin(self, now_ms: int | None = None, drafts: Sequence[Stored] = ()) -> Write | None:
+        """The write of everything unsafe and of drafts; None if there is nothing to write or one is under way.
 
         Where urgent readings have a window of their own and only that is over at now_ms, the others stay for theirs.
         """
@@ -91,18 +93,20 @@ class Durability:
         wanted = {key for _, key in self._unsafe}
         if now_ms is not None and self._urgent_ms < self._window_ms and not self.disk:
             due = {key for due_ms, key in self._unsafe if due_ms <= now_ms}
-            if due and all(key.lane == URGENT for key in due):
+            if due and not drafts and all(key.lane == URGENT for key in due):
                 wanted = due
         add = [held for key in sorted(wanted) if (held := self._unsafe_one(key)) is not None]
-        add += self._births_of(add)
-        if not (add or self._forget or self.anchors or self._owes_epoch):
+        add += self._births_of(add, {draft.birth for draft in drafts})
+        if not (add or drafts or self._forget or self.anchors or self._owes_epoch):
             return None
         self._token += 1
         self._unsafe = [(due_ms, key) for due_ms, key in self._unsafe if key not in wanted]
         heapq.heapify(self._unsafe)
         for held in add:
             self._outbox.set_on_disk(held, OnDisk.WRITING)
-        self.writing = Write(self._token, [held.stored() for held in add], list(self._forget), list(self.anchors.values()))
+        self.writing = Write(
+            self._token, [*drafts, *(held.stored() for held in add)], list(self._forget), list(self.anchors.values())
+        )
         return self.writing
 
     def written(self, token: int) -> Write | None:
@@ -150,8 +154,8 @@ class Durability:
         held = self._outbox.get(key)
         return held is not None and held.on_disk in (OnDisk.NO, OnDisk.DOUBTFUL)
 
-    def _births_of(self, add: list[Held]) -> list[Held]:
+    def _births_of(self, add: list[Held], drafted: set[str]) -> list[Held]:
         """Births that have their receipt but are not on disk, to which something that goes to disk refers."""
-        named, there = {held.birth for held in add}, {held.key for held in add}
+        named, there = {held.birth for held in add} | drafted, {held.key for held in add}
         births = self._outbox.kept_births.values()
         return [b for b in births if b.birth in named and b.key not in there and b.on_disk in (OnDisk.NO, OnDisk.DOUBTFUL)]

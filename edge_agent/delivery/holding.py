@@ -63,6 +63,8 @@ class Holding:
         self.is_fetching = False
         self._is_patient = True
         self._last_seq: dict[Lane, int] = {NORMAL: 0, URGENT: 0}
+        self._draft_offset_ms: int | None = None
+        """By which the drafts of the open batch were stamped."""
 
     def start(self, now_ms: int, event: Start) -> None:
         """Takes over what an earlier run left, under a new epoch."""
@@ -114,15 +116,35 @@ class Holding:
         self._forget_births()
 
     def hold(self, closed: Closed) -> None:
-        """A batch that was closed."""
+        """A batch that was closed. Where a draft of it may be on disk, that is replaced or forgotten like a write that failed."""
+        held = self._held(self._next_key(closed.lane), closed)
+        if closed.has_draft:
+            held.on_disk = OnDisk.DOUBTFUL
+            if self._draft_offset_ms is not None:
+                self._stamper.stamp_as_before(held, self._draft_offset_ms)
+            self._draft_offset_ms = None
+        self._hold(held)
+
+    def draft(self, closed: Closed) -> Stored:
+        """An open batch as it would be if the power went now: under the sequence that it will have, stamped if the time is known.
+
+        Whatever the clock does meanwhile, later drafts and the batch itself keep the stamps of the first one.
+        """
+        held = self._held(Key(self.epoch, closed.lane, self._last_seq[closed.lane] + 1), closed)
+        if self._draft_offset_ms is not None:
+            self._stamper.stamp_as_before(held, self._draft_offset_ms)
+        elif self._stamper.stamp_draft(held) is not None and held.t0 is not None:
+            self._draft_offset_ms = held.t0 - held.mono_ms
+        return held.stored()
+
+    def _held(self, key: Key, closed: Closed) -> Held:
         birth = self.outbox.newest_birth
         if birth is None:
             raise ValueError("the first event must be Start")
-        held = Held(
-            self._next_key(closed.lane), "data", birth.birth, closed.body, len(closed.body), closed.readings, self._boot,
+        return Held(
+            key, "data", birth.birth, closed.body, len(closed.body), closed.readings, self._boot,
             closed.base_ms, closed.last_ms, closed.arrived_ms, closed.gaps,
         )  # fmt: skip
-        self._hold(held)
 
     def confirm(self, held: Held) -> None:
         """Its receipt is here. A birth stays at hand while it is needed."""
@@ -354,6 +376,11 @@ class Holding:
                 body = decode_body(held.body)
                 if all(event.kind == DROPPED for event in body.events):
                     self._replace_by_gaps(now_ms, held, body.gaps)
+
+    @property
+    def knows_time(self) -> bool:
+        """True once a source of time has been there."""
+        return self._stamper.offset is not None
 
     def last_seq(self, lane: Lane) -> int:
         """The newest sequence given in a lane of this run."""

@@ -88,17 +88,32 @@ class Stamper:
 
         What was taken before the last batch ended and comes only now is no step: its stamps stay where they belong.
         """
+        lane = held.key.lane
+        late_ms = self.stamp_draft(held)
+        if late_ms is None or held.t0 is None:
+            return
+        if late_ms > SMALL_STEP_MS:
+            del self._floors[lane]
+        self.follow(lane, held.t0 + held.last_ms - held.mono_ms, held.last_ms)
+
+    def stamp_as_before(self, held: Held, offset_ms: int) -> None:
+        """Stamps more of a batch whose beginning was stamped with this offset; what the clock has learnt since widens the bound."""
+        now = self.offset_at([held.mono_ms, held.last_ms])
+        if now is not None:
+            self.stamp(held, Offset(offset_ms, now.source, now.bound_ms + abs(now.offset_ms - offset_ms)))
+            self.follow(held.key.lane, held.last_ms + offset_ms, held.last_ms)
+
+    def stamp_draft(self, held: Held) -> int | None:
+        """Stamps a batch that is still open, and leaves the lane where it is. How far it lies behind the lane's last stamp, ms."""
         offset = self.offset_at([held.mono_ms, held.last_ms])
         if offset is None:
-            return
-        lane, true_ms = held.key.lane, held.mono_ms + offset.offset_ms
-        floor = self._floors.get(lane, _NO_FLOOR)
+            return None
+        true_ms = held.mono_ms + offset.offset_ms
+        floor = self._floors.get(held.key.lane, _NO_FLOOR)
         late_ms = floor.utc_ms - true_ms - max(0, floor.mono_ms - held.mono_ms)
         shift_ms = late_ms if 0 < late_ms <= SMALL_STEP_MS else 0
         self.stamp(held, Offset(offset.offset_ms + shift_ms, offset.source, offset.bound_ms + shift_ms))
-        if late_ms > SMALL_STEP_MS:
-            del self._floors[lane]
-        self.follow(lane, held.last_ms + offset.offset_ms + shift_ms, held.last_ms)
+        return late_ms
 
 
 @dataclass(slots=True)

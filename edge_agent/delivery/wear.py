@@ -44,7 +44,7 @@ def estimate(settings: Delivery, periods_ms: Iterable[tuple[Lane, int]]) -> Wear
     late = waits_ms > settings.window_ms
     urgent_late = urgent_ms < settings.receipt_hold_ms + ANSWER_MS
     apart = urgent_ms < settings.window_ms
-    slow = _bytes_a_day(normal if apart else normal + urgent, settings.window_ms)
+    slow = _bytes_a_day(normal if apart else normal + urgent, settings.window_ms, _drafts(normal, settings))
     fast = _bytes_a_day(urgent, urgent_ms) if apart else 0
     taken = sum(settings.window_ms / period for period in normal) + sum(urgent_ms / period for period in urgent)
     return Wear(
@@ -53,9 +53,16 @@ def estimate(settings: Delivery, periods_ms: Iterable[tuple[Lane, int]]) -> Wear
     )  # fmt: skip
 
 
-def _bytes_a_day(periods_ms: list[int], window_ms: int) -> int:
-    """One write in each window in which anything is taken."""
+def _bytes_a_day(periods_ms: list[int], window_ms: int, drafts: float = 1.0) -> int:
+    """One write in each window in which anything is taken; each reading in it stands in so many drafts."""
     if not periods_ms:
         return 0
     writes = DAY_MS / max(window_ms, min(periods_ms))
-    return round(writes * WRITE_BYTES + READING_BYTES * sum(DAY_MS / period for period in periods_ms))
+    return round(writes * WRITE_BYTES + READING_BYTES * drafts * sum(DAY_MS / period for period in periods_ms))
+
+
+def _drafts(periods_ms: list[int], settings: Delivery) -> float:
+    """A batch that stays open longer than the window is written again as it grows."""
+    taken = sum(settings.window_ms / period for period in periods_ms)
+    windows = min(settings.batch_ms / max(settings.window_ms, 1), settings.batch_readings / max(taken, 1.0))
+    return (max(1.0, windows) + 1) / 2

@@ -96,7 +96,7 @@ class ForgedReceiptBelieved(Receipts):
         applied = super().read(receipt, outbox, epoch, {"n": 1 << 60, "u": 1 << 60})
         for claim in applied.refused:
             lane = outbox.lanes.get((claim.e, claim.l))
-            applied.released += list(lane.each()) if lane is not None else []
+            applied.released += list(lane.of_seq.values()) if lane is not None else []
         return applied
 
 
@@ -176,7 +176,7 @@ class OldBatchesStampedAnew(Holding):
     """A better time corrects the stamps of what is still held."""
 
     def set_clock(self, clock: ev.ClockSet) -> None:
-        for held in self.outbox.oldest_first():
+        for held in self.outbox.in_memory():
             if held.boot == self._boot:
                 held.t0 = None
         super().set_clock(clock)

@@ -37,7 +37,7 @@ def delivery(folder: Path, text: str) -> Delivery:
 
 def test_the_data_saver_waits_for_company_and_its_receipts_do_too(tmp_path: Path) -> None:
     saver = delivery(tmp_path, "preset: data-saver")
-    assert (saver.batch_ms, saver.window_ms, saver.shortest_window_ms, saver.qos) == (1_800_000, 1_800_000, 10_000, 0)
+    assert (saver.batch_ms, saver.window_ms, saver.shortest_window_ms, saver.qos) == (1_800_000, 300_000, 10_000, 0)
     assert (saver.batches_per_receipt, saver.receipt_hold_ms) == (4, 7_200_000)
     assert saver.receipt_hold_ms > 3 * saver.batch_ms, "the fourth batch is there before the hold is over"
     assert (saver.wait_ms("n"), saver.wait_ms("u")) == (7_230_000, 60_000)

@@ -30,3 +30,10 @@ def test_urgent_points_with_a_window_of_their_own_cost_flash_and_lose_nothing() 
     assert wear.online_bytes_a_day == 1440 * (WRITE_BYTES + READING_BYTES)
     assert (wear.urgent_loss_ms, wear.loss_readings) == (0, 10)
     assert estimate(Delivery(), []).offline_bytes_a_day == 0
+
+
+def test_drafts_of_a_long_batch_cost_its_readings_again() -> None:
+    long = Delivery(batch_ms=60_000, window_ms=10_000)
+    wear = estimate(long, [("n", 1000)])
+    assert wear.online_bytes_a_day == 8640 * WRITE_BYTES + round(86_400 * READING_BYTES * 3.5)
+    assert wear.loss_ms == 10_000
