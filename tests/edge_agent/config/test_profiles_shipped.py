@@ -54,6 +54,14 @@ def test_every_transcript_belongs_to_a_profile() -> None:
     assert sorted(path.stem for path in TRANSCRIPTS.glob("*.txt")) == sorted(name.replace("/", "-") for name in PATHS)
 
 
+def test_the_list_in_the_docs_is_complete_and_says_what_is_confirmed() -> None:
+    table = (Path(__file__).parents[3] / "docs" / "profiles.md").read_text(encoding="utf-8").partition("## Shipped profiles")[2]
+    rows = [line.split("|")[2:4] for line in table.splitlines() if line.startswith("|")]
+    listed = {name: True for confirmed, _ in rows for name in re.findall("`([a-z0-9-]+/[a-z0-9-]+)`", confirmed)}
+    listed |= {name: False for _, compare in rows for name in re.findall("`([a-z0-9-]+/[a-z0-9-]+)`", compare)}
+    assert listed == {name: read_profile(name, path).file.verified for name, path in PATHS.items()}
+
+
 @pytest.mark.parametrize("name", PATHS)
 class TestProfile:
     def test_loads_under_its_own_name_and_says_where_it_is_from(self, name: str) -> None:
