@@ -107,10 +107,10 @@ class Receipts:
         gone = before - {held.key for held in outbox.oldest_first()}
         for key in gone:
             said = [c for c in receipt.lanes if (c.e, c.l) == (key.epoch, key.lane)]
-            demand(any(key.seq <= c.upto or any(a <= key.seq <= z for a, z in c.ranges) for c in said), f"{key} was let go unasked")
-            for claim in said:
-                top = claim.ranges[-1][1] if claim.ranges else claim.upto
-                demand(top < 1 << 40, "a jump was believed")
+            asking = [c for c in said if key.seq <= c.upto or any(a <= key.seq <= z for a, z in c.ranges)]
+            demand(bool(asking), f"{key} was let go unasked")
+            tops = [claim.ranges[-1][1] if claim.ranges else claim.upto for claim in asking]
+            demand(min(tops) < 1 << 40, "a jump was believed")
         line.sent.clear()
         line.writes.clear()
         line.reports.clear()
