@@ -94,7 +94,9 @@ series = st.builds(
 plates = st.dictionaries(texts, st.one_of(numbers, st.integers(-e.MAX_INTEGER, e.MAX_INTEGER), st.booleans(), texts), max_size=2)
 devices = st.builds(m.Device, ids, texts, texts, some_ids, st.none() | words, plates, some_ids, st.lists(ids, max_size=2))
 tables = st.lists(series, max_size=3, unique_by=(lambda s: s.i, lambda s: (s.device, s.point)))
-birth_bodies = st.builds(m.BirthBody, texts, tables, st.lists(devices, max_size=2), st.integers(0, 10**6))
+birth_bodies = st.builds(
+    m.BirthBody, texts, tables, st.lists(devices, max_size=2), st.integers(0, 10**6), receipt_every=st.integers(0, 500)
+)
 
 
 @st.composite
