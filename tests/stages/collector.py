@@ -146,7 +146,7 @@ INTAKE = (
         "log",
         "records leave the database before their file is on the medium",
         "collector/io/log_segment.py",
-        "        sync(file)\n",
+        "        (sync or os.fdatasync)(file)\n",
         "",
         ("tests/collector/io/test_log_segment.py::test_a_write_is_on_the_medium_before_its_end_is_told",),
     ),

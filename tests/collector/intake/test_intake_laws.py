@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from collector.intake import accounting
@@ -193,8 +193,13 @@ step = st.one_of(
 )
 
 
+REFUSED: list[tuple[str, object]] = [("make", LANES[0]), ("deliver", 0), ("fail", None), ("tick", None), ("tick", None)]
+"""A batch comes, its commit fails, and the moment passes at which its receipt would have been due."""
+
+
 @settings(max_examples=150, deadline=None)
 @given(st.lists(step, max_size=80))
+@example(REFUSED)
 def test_nothing_is_lost_and_no_receipt_is_ahead_of_the_disk(steps: list[tuple[str, object]]) -> None:
     world = World()
     for what, with_ in steps:
