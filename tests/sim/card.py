@@ -14,7 +14,7 @@ from pathlib import Path
 from edge_agent.common.hazard import hazard
 from edge_agent.contract import encoding
 from edge_agent.delivery import machine as ev
-from edge_agent.io.outbox import OutboxFile
+from edge_agent.io.outbox import Opened, OutboxFile
 from tests.sim.plan import Plan
 from tests.sim.world import World
 
@@ -41,7 +41,7 @@ class Card:
         self._free_ms = max(self._free_ms, self._world.now_ms) + self._world.between(*self._plan.disk_ms)
         return self._free_ms - self._world.now_ms
 
-    def open(self, with_bodies: bool) -> tuple[Sequence[ev.Stored], Sequence[ev.Anchor]]:
+    def open(self, with_bodies: bool) -> Opened:
         """As the file gives it at a start: oldest first, bodies of births always, others by size. What is rotten is gone."""
         for key in self.rotten:
             self.stored.pop(key, None)
@@ -49,7 +49,7 @@ class Card:
         order = sorted(self.stored.values(), key=lambda s: (encoding.parse_epoch(s.key.epoch)[0], s.key.lane, s.key.seq))
         if not with_bodies:
             order = [s if s.kind == "birth" else replace(s, body=b"", size=len(s.body)) for s in order]
-        return order, tuple(self.anchors.values())
+        return Opened(tuple(order), anchors=tuple(self.anchors.values()))
 
     def new_epoch(self, random_hex: str) -> str:
         """The epoch of this start, durable before it is given. May strike."""
@@ -113,10 +113,9 @@ class FileCard(Card):
         super().__init__(world, plan)
         self._file = OutboxFile(path)
 
-    def open(self, with_bodies: bool) -> tuple[Sequence[ev.Stored], Sequence[ev.Anchor]]:
-        """Opens the file anew."""
-        opened = self._file.open()
-        return opened.stored, opened.anchors
+    def open(self, with_bodies: bool) -> Opened:
+        """Opens the file anew. What stands on its shelves is fetched when its turn has come."""
+        return self._file.open()
 
     def new_epoch(self, random_hex: str) -> str:
         """By the product."""

@@ -64,7 +64,7 @@ class SimGateway:
         """The agent starts: an epoch that is durable first, then whatever the card holds."""
         self.generation += 1
         self._is_stopping = False
-        stored, anchors = self.card.open(with_bodies=self._plan.cached_bytes > 0)
+        opened = self.card.open(with_bodies=self._plan.cached_bytes > 0)
         try:
             with self._world.aimed(self._plan.aimed):
                 self._epoch = self.card.new_epoch(f"{self._world.chance.getrandbits(64):016x}")
@@ -76,7 +76,7 @@ class SimGateway:
         memory = Memory(self._plan.unsafe_bytes, self._plan.cached_bytes)
         self.courier = self._oracles.courier_class(self._plan.settings, memory)
         self._oracles.started(self.name, self._epoch)
-        self.feed(ev.Start(self._epoch, self._boot, self._birth(), stored, anchors=anchors))
+        self.feed(ev.Start(self._epoch, self._boot, self._birth(), opened.stored, anchors=opened.anchors, shelves=opened.shelves))
         if self._clock_known:
             self._say_time()
         self.connection.open()
