@@ -273,7 +273,14 @@ def _check_schema(path: Path) -> None:
         found = int(database.execute("PRAGMA user_version").fetchone()[0])
     if found != LOG_SCHEMA:
         what = f"The log is of schema {found}; this program backs up {LOG_SCHEMA}."
-        raise ProblemError(Problem("LOG404", str(path), what, "start the collector with this version first."))
+        raise ProblemError(
+            Problem(
+                "LOG404",
+                str(path),
+                what,
+                "start the collector once with this version: it takes the log over. Then call this again.",
+            )
+        )
 
 
 def _remove_stale(folder: Path) -> None:

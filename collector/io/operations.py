@@ -89,10 +89,10 @@ class SqliteOperations:
         self._channels = tuple(channels)
         self._page_url = page_url.rstrip("/")
         self._writing = threading.Lock()
-        self._writer, aside = open_database(path)
+        self._writer, self._asides = open_database(path)
         self._reading = threading.local()
         self._readers: list[sqlite3.Connection] = []
-        self._problems = self._look(aside)
+        self._problems = self._look()
 
     # --- warnings and acts (seams.Operations) ---
 
@@ -260,11 +260,13 @@ class SqliteOperations:
         """What a person should know of the file: it was damaged when it was opened, or its audit trail is not whole."""
         return self._problems
 
-    def _look(self, aside: str) -> list[Problem]:
+    def _look(self) -> list[Problem]:
         found = [self.verify_audit()]
-        if aside:
-            what = f"The operations database was damaged. It is kept as {aside}; every row that was sound is in use."
-            do = "check the disk; if warnings or acts of people are missing, bring them back with `collector restore`."
+        if self._asides:
+            what = (
+                f"The operations database was damaged. It is kept as {', '.join(self._asides)}; every row that was sound is in use."
+            )
+            do = "check the disk; if warnings or acts are missing: `collector restore`. This is told until you move that file away."
             found.append(Problem("OPS704", str(self._path), what, do))
         return [problem for problem in found if problem is not None]
 

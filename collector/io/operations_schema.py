@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 from edge_agent.common.problem import Problem, ProblemError
-from edge_agent.common.row_checks import find_damage, guard, is_damage, rescue, set_aside, teach
+from edge_agent.common.row_checks import asides, find_damage, finish, guard, is_damage, replace_damaged, rescue, teach
 from edge_agent.common.wal import settle
 
 VERSION = 2
@@ -47,34 +48,47 @@ COLUMNS = {
 """Tables with a checksum in each row (since version 2)."""
 
 
-def open_database(path: Path) -> tuple[sqlite3.Connection, str]:
-    """A connection for writing, and the name under which a damaged file was set aside (empty: it was sound).
+def open_database(path: Path) -> tuple[sqlite3.Connection, list[str]]:
+    """A connection for writing, and the names under which damaged files were set aside and lie there still.
 
     Raises ProblemError: OPS701 newer schema, OPS702 not readable.
     """
     try:
+        finish(path)
         path.touch(mode=0o600, exist_ok=True)
         path.chmod(0o600)
-        for _ in range(READ_TRIES):  # a page that the medium refused to read looks like a damaged one
+        connection = _sound(path)
+        if connection is None:
+            replace_damaged(path, lambda part: _renew(path, part))
             connection = _prepared(path)
-            if connection is not None and not find_damage(connection, COLUMNS):
-                return connection, ""
-            if connection is not None:
-                connection.close()
-        aside = set_aside(path)
-        path.touch(mode=0o600)
-        connection = _prepared(path)
         if connection is None:
             raise sqlite3.DatabaseError("a new database is not readable")
-        with connection:  # without the engine's row: it begins anew and finds the same warnings in what the log still holds
-            connection.execute("BEGIN IMMEDIATE")
-            rescue(aside, connection, {table: names for table, names in COLUMNS.items() if table != "engine"})
     except (sqlite3.Error, OSError) as error:
         what = f"The operations database cannot be opened: {error}."
         raise ProblemError(
             Problem("OPS702", str(path), what, "check rights and free space; restore it from a backup if it is damaged.")
         ) from error
-    return connection, aside.name
+    return connection, [aside.name for aside in asides(path)]
+
+
+def _sound(path: Path) -> sqlite3.Connection | None:
+    for _ in range(READ_TRIES):  # a page that the medium refused to read looks like a damaged one
+        connection = _prepared(path)
+        if connection is not None and not find_damage(connection, COLUMNS):
+            return connection
+        if connection is not None:
+            connection.close()
+    return None
+
+
+def _renew(damaged: Path, part: Path) -> None:
+    """Every sound row, but for the engine's: it begins anew and finds the same warnings in what the log still holds."""
+    connection = _prepared(part)
+    if connection is None:
+        raise sqlite3.DatabaseError("a new database is not readable")
+    with closing(connection), connection:
+        connection.execute("BEGIN IMMEDIATE")
+        rescue(damaged, connection, {table: names for table, names in COLUMNS.items() if table != "engine"})
 
 
 def _prepared(path: Path) -> sqlite3.Connection | None:

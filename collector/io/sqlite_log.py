@@ -305,4 +305,6 @@ def _other_schema(path: Path, version: int) -> Problem:
         what = f"The log was written by a newer version (schema {version}, this one knows {SCHEMA})."
         return Problem("LOG401", str(path), what, "install the newer version again.")
     what = f"The log was written by an older version (schema {version}, this one writes {SCHEMA})."
-    return Problem("LOG404", str(path), what, "start the collector with this version: it takes the log over.")
+    return Problem(
+        "LOG404", str(path), what, "start the collector once with this version: it takes the log over. Then call this again."
+    )

@@ -27,7 +27,7 @@ from collector.stores.rollup import HOUR_MS, MINUTE_MS, Minute, minute_window, t
 from edge_agent.common.clock import Clock, SystemClock
 from edge_agent.common.hazard import hazard
 from edge_agent.common.problem import Problem
-from edge_agent.common.row_checks import sound
+from edge_agent.common.row_checks import asides, sound
 
 KIND = "embedded"
 FILE = "store.sqlite"
@@ -60,22 +60,22 @@ class EmbeddedStore:
         self._guard = threading.Lock()
         self._all: list[sqlite3.Connection] = []
         self._local = threading.local()
-        self._writer, self._aside = open_sound(path)
+        self._writer = open_sound(path, lambda damaged, new: renew(damaged, new, self._until_ms(), self._clock.utc_ms()))
         self._all.append(self._writer)
         with opening(path):
-            if self._aside is not None:
-                renew(self._aside, self._writer, self._until_ms(), self._clock.utc_ms())
+            self._asides = asides(path)
             self._known = {known.info.key: known for known in _load_series(self._writer, None)}
         self._changed: dict[SeriesKey, _Known | None] = {}
         """What the write at hand replaced in `_known`."""
         self._spans: dict[GatewayId, int] = {}
 
     def problems(self) -> list[Problem]:
-        """What a person should know: the file was damaged when it was opened."""
-        if self._aside is None:
+        """What a person should know: a damaged file was replaced and nobody has looked at it yet."""
+        if not self._asides:
             return []
-        what = f"The store was damaged. It is kept as {self._aside.name}; what was sound is in use, the log is read again."
-        do = "check the disk; if older readings are missing, bring them back with `collector restore`."
+        kept = ", ".join(aside.name for aside in self._asides)
+        what = f"The store was damaged. It is kept as {kept}; what was sound is in use, the log was read again."
+        do = "check the disk; if older readings are missing, use `collector restore`. This is told until you move that file away."
         return [Problem("STO503", str(self._path), what, do)]
 
     def cursor(self) -> int:

@@ -16,14 +16,14 @@ from edge_agent.common.row_checks import rescue
 _KEPT = ("series", "history", "batch", "latest")
 
 
-def renew(aside: Path, database: sqlite3.Connection, until_ms: int, now_ms: int) -> int:
+def renew(damaged: Path, database: sqlite3.Connection, until_ms: int, now_ms: int) -> int:
     """Fills a new store in one transaction; gives the number of batches. The cursor begins at 0, so that the log is read again.
 
     A batch of a series that is lost goes too: another series could come to its number. until_ms: the last instant of the present.
     """
     with database:
         database.execute("BEGIN IMMEDIATE")
-        rescue(aside, database, {table: COLUMNS[table] for table in _KEPT})
+        rescue(damaged, database, {table: COLUMNS[table] for table in _KEPT})
         known = {row[0] for row in database.execute("SELECT id FROM series")}
         newest: dict[int, Sample] = {}
         rows = database.execute("SELECT id, site, gateway, first_ms, columns FROM batch ORDER BY id").fetchall()

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 from edge_agent.common.problem import Problem, ProblemError
-from edge_agent.common.row_checks import find_damage, guard, is_damage, set_aside, teach
+from edge_agent.common.row_checks import find_damage, finish, guard, is_damage, replace_damaged, teach
 from edge_agent.common.wal import settle
 
 SCHEMA = 2
@@ -69,8 +69,13 @@ def open_database(path: Path) -> sqlite3.Connection:
     return database
 
 
-def open_sound(path: Path) -> tuple[sqlite3.Connection, Path | None]:
-    """A connection to a store without damage, and where a damaged one was set aside. Raises ProblemError (STO501, STO502)."""
+def open_sound(path: Path, renew: Callable[[Path, sqlite3.Connection], object]) -> sqlite3.Connection:
+    """A connection to a store without damage. renew: fills a new one from what is sound in a damaged one.
+
+    Raises ProblemError (STO501, STO502).
+    """
+    with opening(path):
+        finish(path)
     for _ in range(READ_TRIES):  # a page that the medium refused to read looks like a damaged one
         try:
             database = open_database(path)
@@ -81,11 +86,16 @@ def open_sound(path: Path) -> tuple[sqlite3.Connection, Path | None]:
         with opening(path):
             settle(database, path)
             if path.stat().st_size > CHECKED_BYTES or not find_damage(database, COLUMNS):
-                return database, None
+                return database
         database.close()
+
+    def build(part: Path) -> None:
+        with closing(open_database(part)) as database:
+            renew(path, database)
+
     with opening(path):
-        aside = set_aside(path)
-    return open_database(path), aside
+        replace_damaged(path, build)
+    return open_database(path)
 
 
 @contextmanager

@@ -18,6 +18,7 @@ from collector.config.county_file import UNNAMED
 from collector.domain.county import County
 from collector.domain.warning import Warning
 from collector.io.operations import SqliteOperations
+from edge_agent.common.row_checks import teach
 from examples.demo.__main__ import SITES, Demo, check
 from tests.support.log_damage import flip_a_bit
 from tests.support.ports import wait_until
@@ -117,12 +118,13 @@ def test_a_value_that_no_instrument_gave_is_found(left: Path) -> None:
     "change",
     [
         "DELETE FROM warnings WHERE id = (SELECT id FROM warnings LIMIT 1)",
-        "INSERT INTO warnings SELECT id || '-2', site, state, began_ms, body FROM warnings LIMIT 1",
+        "INSERT INTO warnings (id, site, state, began_ms, body) SELECT id || '-2', site, state, began_ms, body FROM warnings",
     ],
     ids=["missing", "twice"],
 )
 def test_another_warning_than_expected_is_found(left: Path, change: str) -> None:
     with sqlite3.connect(left / "collector" / "operations.sqlite") as operations:
+        teach(operations)
         operations.execute(change)
     operations.close()
     assert any("warning listed" in line for line in checked_again(left))

@@ -32,9 +32,11 @@ class Content:
     pending: list[Call] = field(default_factory=list)
     is_named: bool = False
     """Its name is surely on the medium."""
+    came_from: str = ""
+    """The name it had before a rename that is not surely on the medium: one of the two names is there."""
 
     def copy(self) -> Content:
-        return Content(bytearray(self.cached), bytearray(self.durable), list(self.pending), self.is_named)
+        return Content(bytearray(self.cached), bytearray(self.durable), list(self.pending), self.is_named, self.came_from)
 
 
 def _put(into: bytearray, offset: int, content: bytes) -> None:
@@ -117,7 +119,7 @@ class Disk:
                 self._leave(call.path, content)
                 self._leave(call.content.decode(), self.files.pop(call.content.decode(), None))
                 moved = content.copy()
-                moved.is_named = False
+                moved.is_named, moved.came_from = False, call.path
                 self.files[call.content.decode()] = moved
             case "folder":
                 self._sync_folder()
@@ -158,4 +160,6 @@ class Disk:
         for name, content in self.files.items():
             if content.is_named or random.random() < 0.5:
                 found[name] = _torn(content, random)
+            elif content.came_from in self.ghosts:  # a rename is carried out or not: a file is never nowhere
+                found[content.came_from] = _torn(self.ghosts[content.came_from], random)
         return found

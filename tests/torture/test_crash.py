@@ -110,6 +110,11 @@ class TestDisk:
         assert disk.killed() == {"a": b"new"}
         assert disk.dropped()["a"] in {b"old", b"new"}
 
+    def test_a_renamed_file_is_never_nowhere(self) -> None:
+        disk = self.disk(Call("create", "a"), Call("write", "a", 0, b"1"), Call("sync", "a"), Call("rename", "a", 0, b"b"))
+        found = [set(disk.torn(Random(seed))) for seed in range(60)]
+        assert {frozenset(names) for names in found} == {frozenset("a"), frozenset("b"), frozenset("ab")}
+
     def test_names_are_durable_by_a_sync_of_their_own(self) -> None:
         disk = self.disk(Call("create", "a"), Call("write", "a", 0, b"1"))
         assert disk.dropped() == {}
