@@ -17,9 +17,9 @@ from edge_agent.contract.roles import ROLES
 from edge_agent.contract.topics import is_id
 from edge_agent.contract.units import UNITS
 
-_DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*(ms|s|min|h|d)")
+_DURATION = re.compile(r"([0-9]{1,12}(?:\.[0-9]{1,9})?)\s*(ms|s|min|h|d)")
 _MS_OF = {"ms": 1, "s": 1000, "min": 60_000, "h": 3_600_000, "d": 86_400_000}
-_SIZE = re.compile(r"([0-9]+)\s*(B|kB|KiB|MB|MiB|GB|GiB)")
+_SIZE = re.compile(r"([0-9]{1,15})\s*(B|kB|KiB|MB|MiB|GB|GiB)")
 _BYTES_OF = {"B": 1, "kB": 1000, "MB": 1_000_000, "GB": 1_000_000_000, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
 _MEANT = {
     "meter": "m",

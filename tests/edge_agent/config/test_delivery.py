@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from edge_agent.cli.main import build_app
+from edge_agent.common.problem import ProblemError
 from edge_agent.common.program import run
 from edge_agent.config.load import load_site
 from edge_agent.model.points import Delivery
@@ -80,3 +81,10 @@ def test_check_says_what_the_choice_costs(tmp_path: Path, capfd: pytest.CaptureF
     assert "the last 66 s, about 66 readings" in text
     assert "of urgent points only what was read at that instant" in text
     assert (found["online_bytes_a_day"], found["window_ms"]) == (0, 66_000)
+
+
+@pytest.mark.parametrize("text", ["batch: {} s", "max_bytes: {} MiB"])
+def test_a_number_without_end_is_a_problem_in_words(tmp_path: Path, text: str) -> None:
+    with pytest.raises(ProblemError) as refused:
+        delivery(tmp_path, text.format("9" * 5000))
+    assert {problem.code for problem in refused.value.problems} == {"CFG018"}
