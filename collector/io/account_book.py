@@ -32,6 +32,7 @@ _log = logging.getLogger(__name__)
 SCHEMA = 1
 DAYS_KEPT = 400
 LANES_KEPT = 2000
+_AGE = "max(heard_ms, coalesce(newest_ms, 0))"
 _TABLES = """
 CREATE TABLE meta(
     one INTEGER PRIMARY KEY CHECK (one = 1), log_id TEXT NOT NULL, cursor INTEGER NOT NULL, began_ms INTEGER NOT NULL);
@@ -154,12 +155,15 @@ class SqliteAccountBook:
             hazard("account.commit.after")
 
     def prune(self, now_ms: int, days_of: Callable[[str], Days]) -> None:
-        """Forgets days and lanes beyond the bounds; what was lost in a lane that goes stays in the count of its days."""
+        """Forgets days and lanes beyond the bounds; what was lost in a lane that goes stays in the count of its days.
+
+        A lane is as old as its newest content where that is younger: it may have been heard while our clock was years behind.
+        """
         changes, since_ms = Changes(), now_ms - DAYS_KEPT * DAY_MS
         oldest = Days("UTC").of(since_ms)
         query = (
             "SELECT site, gateway, epoch, lane, top, newest_ms, heard_ms, holes FROM (SELECT *, row_number() OVER"
-            " (PARTITION BY site, gateway ORDER BY heard_ms DESC) AS n FROM lane) WHERE n > ? OR heard_ms < ?"
+            f" (PARTITION BY site, gateway ORDER BY {_AGE} DESC) AS n FROM lane) WHERE n > ? OR {_AGE} < ?"
         )
         with self._guard, _failing(), self._database as database:
             database.execute("BEGIN IMMEDIATE")

@@ -126,6 +126,13 @@ def test_what_is_old_goes_and_what_was_lost_in_a_lane_that_goes_stays_counted(
     assert book.accounts(Wanted(), DAYS) == []
 
 
+def test_a_lane_heard_while_our_clock_was_years_behind_keeps_its_holes(book: SqliteAccountBook) -> None:
+    write(book, [replace(one, received_ms=T0 - 20 * 365 * account_book.DAY_MS) for one in (record(1), record(5, 5, T0))], 0, 2)
+    before = [hole for day in book.accounts(Wanted(), DAYS) for hole in day.absent]
+    book.prune(T0, DAYS)
+    assert [hole for day in book.accounts(Wanted(), DAYS) for hole in day.absent] == before != []
+
+
 def test_more_holes_than_are_kept_stay_in_the_counts(book: SqliteAccountBook) -> None:
     records = [record(seq, low=seq) for seq in range(2, 4 * MAX_HOLES, 2)]
     write(book, records, 0, 1)
