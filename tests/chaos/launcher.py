@@ -22,7 +22,7 @@ from edge_agent.common import clock, hazard
 from edge_agent.io import kernel_clock
 from tests.chaos.controls import Aim, AimFile, ClockFile, Death
 
-SEGMENT_BYTES = 64 << 10
+SEGMENT_BYTES, SPILL_BYTES = 64 << 10, 8 << 10
 TRIM_S = 2
 
 
@@ -89,7 +89,7 @@ def hurry() -> None:
     def often(self: Schedule, name: str, job: Callable[[], object]) -> None:
         self._scheduler.add_job(job, "interval", seconds=TRIM_S, id=name)
 
-    SqliteLog.__init__ = partialmethod(SqliteLog.__init__, segment_bytes=SEGMENT_BYTES)  # type: ignore[method-assign,assignment]
+    SqliteLog.__init__ = partialmethod(SqliteLog.__init__, segment_bytes=SEGMENT_BYTES, spill_bytes=SPILL_BYTES)  # type: ignore[method-assign,assignment]
     Schedule.hourly = often  # type: ignore[method-assign]
 
 

@@ -14,8 +14,9 @@ from tests.chaos.controls import Aim
 AIMS = {
     "agent": (("", 6), ("outbox.commit.before", 3), ("outbox.commit.after", 3), ("start.", 2)),
     "collector": (
-        ("", 12), ("log.", 6), ("log.commit.before", 2), ("log.commit.after", 2), ("operations.", 4),
-        ("operations.commit.before", 2), ("operations.commit.after", 2), ("store.commit.before", 2), ("store.commit.after", 2),
+        ("", 12), ("log.", 6), ("log.commit.before", 2), ("log.commit.after", 2), ("log.spill.", 2), ("log.trim.", 2),
+        ("operations.", 4), ("operations.commit.before", 2), ("operations.commit.after", 2), ("store.commit.before", 2),
+        ("store.commit.after", 2),
     ),
 }  # fmt: skip
 """Hazards by kind of program, and the passes among which the fatal one is drawn. Empty: any hazard, also those that come to be."""
