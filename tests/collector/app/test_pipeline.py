@@ -173,6 +173,7 @@ def test_batches_before_their_birth_wait_over_a_restart(line: Line) -> None:
     line.begin()
     assert load_state(line.operations.rule_state()).held == (1, 2)
     assert (line.pipeline.judge.safe, line.pipeline.writer.safe) == (0, 0)
+    wait_until(lambda: line.pipeline.accountant.position == 2, 10, "the account does not hold the log back")
     done = threading.Event()
     line.pipeline.trim()
     line.pipeline.receiver.submit(done.set)
