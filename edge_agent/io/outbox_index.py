@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_right
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from edge_agent.contract.message import Lane
 from edge_agent.delivery.machine import Key, Span
@@ -76,6 +76,13 @@ class PartIndex:
             self._runs[part] = self._runs.get(part, 1) + 1
         return False
 
+    def move(self, parts: Mapping[int, int]) -> None:
+        """What these rows held others hold now."""
+        for lane in self._lanes.values():
+            for at, part in enumerate(lane.part):
+                lane.part[at] = parts.get(part, part)
+        self._runs = {parts.get(part, part): runs for part, runs in self._runs.items()}
+
     def epochs(self) -> set[str]:
         """Of which anything is held."""
         return {epoch for epoch, _ in self._lanes}
@@ -96,4 +103,15 @@ def spans_of(keys: Iterable[Key]) -> list[Span]:
             found[-1] = last._replace(z=key.seq)
         else:
             found.append(Span(*key, key.seq))
+    return found
+
+
+def runs_of(numbers: Iterable[int]) -> list[tuple[int, int]]:
+    """Ascending numbers as runs, first and last."""
+    found: list[tuple[int, int]] = []
+    for number in numbers:
+        if found and found[-1][1] + 1 == number:
+            found[-1] = found[-1][0], number
+        else:
+            found.append((number, number))
     return found

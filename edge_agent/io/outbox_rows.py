@@ -1,16 +1,19 @@
 """Pure. What stands in a row of the outbox file: its messages, compressed, and a head that tells of them without unpacking.
 
-Head and messages have checksums of their own: where one is damaged the other still tells what the row held.
+Head and messages have checksums of their own: where one is damaged the other still tells what the row held. So have marks (what is
+forgotten) and notes.
 """
 
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import msgspec
 
+from edge_agent.contract.message import Lane
 from edge_agent.delivery.machine import Key, Span, Stored
 from edge_agent.delivery.shelf import Shelf, Shelves, shelves_of
 from edge_agent.io.outbox_index import spans_of
@@ -19,6 +22,9 @@ _Line = tuple[Span, str, str, int, int, int, int, int | None, str, int]
 _encoder = msgspec.msgpack.Encoder()
 _messages = msgspec.msgpack.Decoder(list[Stored])
 _lines = msgspec.msgpack.Decoder(tuple[list[_Line], list[Span]])
+_Gone = tuple[str, Lane, Sequence[tuple[int, int, int]]]
+_mark = msgspec.msgpack.Decoder(tuple[list[tuple[int, int]], list[_Gone]])
+_anything = msgspec.msgpack.Decoder()
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +37,98 @@ class Head:
     def spans(self) -> list[Span]:
         """Of everything."""
         return [*(shelf.span for shelf in self.shelves), *self.loose]
+
+
+class Mark(NamedTuple):
+    """What one write forgot of a generation. dead: runs of rows of which nothing is left; gone: of others (row, first, last)."""
+
+    dead: Sequence[tuple[int, int]]
+    gone: Sequence[_Gone] = ()
+
+    @classmethod
+    def of(cls, dead: Sequence[tuple[int, int]], gone: Mapping[int, Iterable[Key]]) -> Mark:
+        """gone: by row."""
+        lanes: dict[tuple[str, Lane], list[tuple[int, int, int]]] = {}
+        for part, keys in gone.items():
+            for span in spans_of(keys):
+                lanes.setdefault((span.epoch, span.lane), []).append((part, span.a, span.z))
+        return cls(dead, [(*lane, runs) for lane, runs in lanes.items()])
+
+    def spans(self) -> Iterator[tuple[int, Span]]:
+        """Messages that are gone, each run with its row."""
+        for epoch, lane, runs in self.gone:
+            for part, first, last in runs:
+                yield part, Span(epoch, lane, first, last)
+
+    def sealed(self) -> bytes:
+        """As it stands in the file."""
+        return seal((self.dead, self.gone))
+
+
+class Row(NamedTuple):
+    """A row as it stands in the file; nothing of it is checked."""
+
+    id: int
+    head: bytes | None
+    crc: int
+    messages: bytes
+
+    @property
+    def columns(self) -> tuple[int, bytes | None, int, bytes]:
+        """In the order of the table."""
+        return self.id, self.head, self.crc, self.messages
+
+    @property
+    def size(self) -> int:
+        """Bytes that it takes, about."""
+        return _size(self.head) + _size(self.messages) + 16
+
+    def is_sound(self) -> bool:
+        """True if its messages are the bytes that were written."""
+        return is_sound(self.crc, self.messages)
+
+    def unpacked(self) -> list[Stored]:
+        """Its messages; none if their checksum is wrong."""
+        return unpack(self.crc, self.messages)
+
+    def unpacked_head(self) -> Head | None:
+        """None if it is damaged, or from before heads were written."""
+        return unpack_head(self.head)
+
+
+def _size(column: Any) -> int:
+    return len(column) if isinstance(column, (bytes, str)) else 0
+
+
+def seal(value: Any) -> bytes:
+    """Any value behind its checksum."""
+    raw = _encoder.encode(value)
+    return zlib.crc32(raw).to_bytes(4, "big") + raw
+
+
+def unseal(sealed: Any) -> Any:
+    """None if it is damaged."""
+    raw = _unsealed(sealed)
+    try:
+        return None if raw is None else _anything.decode(raw)
+    except msgspec.DecodeError:
+        return None
+
+
+def unseal_mark(sealed: Any) -> Mark | None:
+    """None if it is damaged."""
+    raw = _unsealed(sealed)
+    try:
+        return None if raw is None else Mark(*_mark.decode(raw))
+    except msgspec.DecodeError:
+        return None
+
+
+def _unsealed(sealed: Any) -> bytes | None:
+    """A bit may have made anything else of a column of bytes."""
+    if not isinstance(sealed, bytes) or zlib.crc32(sealed[4:]).to_bytes(4, "big") != sealed[:4]:
+        return None
+    return sealed[4:]
 
 
 def is_loose(stored: Stored) -> bool:
@@ -50,16 +148,16 @@ def pack_head(head: Head) -> bytes:
         (s.span, s.birth, s.boot, s.readings, s.cost, s.first_ms, s.last_ms, s.offset_ms, s.clock_source, s.clock_bound_ms)
         for s in head.shelves
     ]
-    raw = _encoder.encode((lines, list(head.loose)))
-    return zlib.crc32(raw).to_bytes(4, "big") + raw
+    return seal((lines, list(head.loose)))
 
 
-def unpack_head(packed: bytes | None) -> Head | None:
+def unpack_head(packed: Any) -> Head | None:
     """None if it is damaged, or from before heads were written."""
-    if packed is None or zlib.crc32(packed[4:]).to_bytes(4, "big") != packed[:4]:
+    raw = _unsealed(packed)
+    if raw is None:
         return None
     try:
-        lines, loose = _lines.decode(packed[4:])
+        lines, loose = _lines.decode(raw)
     except msgspec.DecodeError:
         return None
     return Head([Shelf(*line) for line in lines], loose)
@@ -71,9 +169,11 @@ def pack(messages: Sequence[Stored]) -> tuple[int, bytes]:
     return zlib.crc32(packed), packed
 
 
-def is_sound(crc: int, packed: bytes) -> bool:
+def is_sound(crc: Any, packed: Any) -> bool:
     """True if these are the bytes that were written."""
-    return zlib.crc32(packed) == crc
+    if not isinstance(packed, bytes):
+        return False
+    return bool(zlib.crc32(packed) == crc)
 
 
 def unpack(crc: int, packed: bytes) -> list[Stored]:
@@ -97,6 +197,12 @@ def without(shelves: Sequence[Shelf], gone: Iterable[Key]) -> list[Shelf]:
                 left.take(key.seq, shelf.readings // shelf.count, shelf.cost // shelf.count)
         found += left.each
     return found
+
+
+def head_without(head: Head, gone: Iterable[Key]) -> Head:
+    """The head less the messages that are gone."""
+    left = {key for span in head.loose for key in span.each()} - set(gone)
+    return Head(without(head.shelves, gone), spans_of(left))
 
 
 def readings_of(head: Head, keys: set[Key]) -> int:

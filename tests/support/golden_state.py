@@ -68,12 +68,18 @@ def _live(folder: Path) -> dict[str, Any]:
         "batches": _count(state / "store.sqlite", "batch"),
         "judged": _rows(state / "operations.sqlite", "SELECT cursor FROM engine")[0][0],
         "warnings": [row[0] for row in _rows(state / "operations.sqlite", "SELECT id FROM warnings ORDER BY id")],
-        "outbox_parts": _count(folder / "agent" / "state" / "outbox.db", "part"),
+        "outbox_parts": _count_rows(folder / "agent" / "state" / "outbox.db"),
     }
 
 
 def _count(path: Path, table: str) -> int:
     return int(_rows(path, f"SELECT count(*) FROM {table}")[0][0])
+
+
+def _count_rows(outbox: Path) -> int:
+    """Of all generations."""
+    query = "SELECT name FROM sqlite_master WHERE name GLOB 'part_[0-9]*'"
+    return sum(_count(outbox, name) for (name,) in _rows(outbox, query))
 
 
 def _rows(path: Path, query: str) -> list[tuple[Any, ...]]:

@@ -23,7 +23,7 @@ def test_a_row_whose_content_is_anothers_is_not_served(tmp_path: Path) -> None:
     file.write([stored(2)], [])
     file.close()
     with sqlite3.connect(path) as database:
-        database.execute("UPDATE part SET messages = (SELECT messages FROM part WHERE id = 1) WHERE id = 2")
+        database.execute("UPDATE part_1 SET messages = (SELECT messages FROM part_1 WHERE id = 1) WHERE id = 2")
     database.close()
     opened = file.open()
     file.close()

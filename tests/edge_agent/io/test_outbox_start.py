@@ -13,6 +13,7 @@ import pytest
 
 from edge_agent.delivery.machine import Event, Key, Stored, TakenUp, Write, WriteFailed, Written
 from edge_agent.io.outbox import WAL_PAGES, OutboxFailed, OutboxFile
+from edge_agent.io.outbox_notes import STARTS, put_note
 from edge_agent.io.outbox_writer import OutboxWriter
 
 EARLIER = "1-0123456789abcdef"
@@ -142,7 +143,7 @@ def test_what_the_log_of_an_unclean_end_may_hide_is_counted_in(tmp_path: Path) -
     path = tmp_path / "outbox.db"
     earlier_run(path)
     crashed = sqlite3.connect(path)
-    crashed.execute("UPDATE meta SET value = '9' WHERE name = 'starts'")
+    put_note(crashed, STARTS, 9)
     crashed.commit()
     file = OutboxFile(path)
     assert file.open_later(RANDOM, 99) == f"{3 + WAL_PAGES + 1}-{RANDOM}"
