@@ -28,6 +28,7 @@ from collector.io.broker_process import BrokerPlan, BrokerProcess
 from collector.io.broker_rights import COLLECTOR_USER
 from collector.io.disk_guard import DiskGuard
 from collector.io.log_lines import start_log
+from collector.io.log_mending import mend
 from collector.io.log_takeover import take_over
 from collector.io.mqtt_subscriber import MQTT_311, BrokerAddress, PahoSubscriber
 from collector.io.operations import SqliteOperations
@@ -108,6 +109,7 @@ class Collector:
         county = load_county(loaded, frozenset(rules))
         notifiers = _notifiers(loaded)
         parts.enter_context(StateFolder(loaded.state)).check_whole()
+        mend(loaded.state / LOG_FILE)
         take_over(loaded.state / LOG_FILE)
         self._log = SqliteLog(loaded.state / LOG_FILE)
         parts.callback(self._log.close)
@@ -145,6 +147,7 @@ class Collector:
         summary = DailyJob(operations, county, zone, self._account_of(store), self._clock, dispatcher.wake)
         schedule = Schedule(zone, self._clock.utc_ms())
         schedule.hourly("trim", self._pipeline.trim)
+        schedule.hourly("scrub", self._log.scrub)
         if settings.daily_summary is not None:
             schedule.daily("summary", settings.daily_summary, summary.run)
         schedule.start()

@@ -1,4 +1,4 @@
-"""Does I/O: what happens at set times: the hourly trim of the log, the daily summary (apscheduler)."""
+"""Does I/O: what happens at set times: the hourly trim and scrub of the log, the daily summary (apscheduler)."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ import msgspec
 
 from collector.io.log_reading import Segment
 from collector.io.log_schema import SCHEMA as LOG_SCHEMA
-from collector.io.log_schema import SEGMENTS, segment_folder
+from collector.io.log_schema import SEGMENTS, checked, get_state, segment_folder
 from collector.io.log_segment import sync_folder
 from edge_agent.common.hazard import hazard
 from edge_agent.common.problem import Problem, ProblemError
@@ -220,7 +220,7 @@ def _look_once(state: Path, held: ExitStack) -> _Seen:
     databases = {name: held.enter_context(_snapshot(state / name)) for name in names}
     log = databases[LOG]
     segments, missing = [], []
-    rows = [Segment(*row) for row in log.execute(f"{SEGMENTS} WHERE records > 0 ORDER BY first")]
+    rows = [Segment(*checked(row)) for row in log.execute(f"{SEGMENTS} WHERE records > 0 ORDER BY first")]
     _allow_open_files(len(rows))
     for segment in rows:
         try:
@@ -228,14 +228,14 @@ def _look_once(state: Path, held: ExitStack) -> _Seen:
         except FileNotFoundError:
             missing.append(segment.name)
     log_id = log.execute("SELECT value FROM meta WHERE name = 'log_id'").fetchone()[0]
-    last, first = log.execute("SELECT last, low FROM state").fetchone()
+    last, first = get_state(log)
     cursors = {name: _cursor(databases[name], name) for name in names if name in CURSORS}
     return _Seen(databases, segments, missing, log_id, first, last, cursors)
 
 
 def _low(path: Path) -> int:
     with closing(sqlite3.connect(path, timeout=30.0)) as database:
-        return int(database.execute("SELECT low FROM state").fetchone()[0])
+        return get_state(database)[1]
 
 
 def _allow_open_files(count: int) -> None:

@@ -1,7 +1,7 @@
-"""Does I/O: takes over a log of schema 1 (release 0.1.0: every record in the database) at the first start.
+"""Does I/O: takes over a log of schema 1 (0.1.0: every record in the database) or 2 (no checksums) at the first start.
 
-Its records go into segments; one transaction then makes them the log's and drops the old table. Whatever happens before that
-transaction, the old log is as it was and the next start begins anew; whatever happens behind it, the log is taken over.
+The records of schema 1 go into segments; one transaction then makes them the log's and drops the old table. Whatever happens before
+that transaction, the old log is as it was and the next start begins anew; whatever happens behind it, the log is taken over.
 """
 
 from __future__ import annotations
@@ -16,11 +16,12 @@ from typing import Any
 
 from collector.intake.records import BatchKey, Record
 from collector.io.log_reading import Damage
-from collector.io.log_schema import DAY_MS, SCHEMA, SEGMENT_TABLES, crc_of, durable, segment_folder
+from collector.io.log_schema import ADD_SUMS, DAY_MS, SCHEMA, SEGMENT_TABLES, add_up, crc_of, durable, put_state, segment_folder
 from collector.io.log_writing import SPILL_BYTES, SegmentWriter, remove_orphans
 from collector.io.sqlite_log import SEGMENT_BYTES
 from edge_agent.common.hazard import hazard
 from edge_agent.common.problem import Problem, ProblemError
+from edge_agent.common.row_checks import teach
 
 _log = logging.getLogger(__name__)
 _STEP = 2000
@@ -40,7 +41,8 @@ def take_over(path: Path, segment_bytes: int = SEGMENT_BYTES) -> int:
             version = int(database.execute("PRAGMA user_version").fetchone()[0])
             if version > SCHEMA:
                 return 0
-            lost = _convert(database, path, segment_bytes) if version == 1 else 0
+            teach(database)
+            lost = _convert(database, path, segment_bytes) if version == 1 else _add_sums(database) if version == 2 else 0
             _give_back_space(database)
     except (sqlite3.Error, OSError) as error:
         what = f"The log of an older version cannot be taken over: {error}. It is as it was."
@@ -59,9 +61,10 @@ def _convert(database: sqlite3.Connection, path: Path, segment_bytes: int) -> in
     with database:
         database.execute("BEGIN IMMEDIATE")
         database.execute("DROP INDEX birth")  # the name is a table's now
-        for statement in SEGMENT_TABLES.split(";"):
+        for statement in f"{SEGMENT_TABLES}{ADD_SUMS}".split(";"):
             database.execute(statement)
-        database.execute("INSERT INTO state VALUES(1, 0, 1)")
+        database.execute("INSERT INTO state(one, last, low) VALUES(1, 0, 1)")
+        add_up(database)
         segments = SegmentWriter(folder, database, segment_bytes, Damage(folder), SPILL_BYTES)
         for records in _runs(database, last):
             grown = segments.write(records, records[0].offset - 1)
@@ -69,7 +72,8 @@ def _convert(database: sqlite3.Connection, path: Path, segment_bytes: int) -> in
             segments.settle(grown)
             moved += len(records)
         segments.forget()
-        database.execute("UPDATE state SET last = coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'record'), 0)")
+        (given,) = database.execute("SELECT coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'record'), 0)").fetchone()
+        put_state(database, given, 1)
         database.execute("DROP TABLE record")
         database.execute(f"PRAGMA user_version = {SCHEMA}")
         hazard("log.takeover.before")
@@ -77,6 +81,23 @@ def _convert(database: sqlite3.Connection, path: Path, segment_bytes: int) -> in
     if moved < count:
         _log.error("%d records of the old log were damaged and are left out", count - moved)
     return int(count - moved)
+
+
+def _add_sums(database: sqlite3.Connection) -> int:
+    """Gives the rows of schema 2 their checksums; births had one already, and damaged ones stay behind."""
+    durable(database)
+    with database:
+        database.execute("BEGIN IMMEDIATE")
+        query = "SELECT offset, site, gateway, epoch, lane, seq, received_ms, 'birth', crc, payload FROM birth"
+        damaged = [(row[0],) for row in database.execute(query).fetchall() if _record(row) is None]
+        database.executemany("DELETE FROM birth WHERE offset = ?", damaged)
+        for statement in ADD_SUMS.split(";"):
+            database.execute(statement)
+        add_up(database)
+        database.execute(f"PRAGMA user_version = {SCHEMA}")
+        hazard("log.takeover.before")
+    hazard("log.takeover.after")
+    return len(damaged)
 
 
 def _runs(database: sqlite3.Connection, last: int) -> Iterator[list[Record]]:
@@ -112,6 +133,8 @@ def _record(row: Sequence[Any]) -> Record | None:
     """The record of a row; None if its checksum is wrong."""
     offset, site, gateway, epoch, lane, seq, received_ms, kind, crc, payload = row
     key = BatchKey(site, gateway, epoch, lane, seq)
+    if not isinstance(payload, bytes):
+        return None
     return Record(offset, key, received_ms, payload, kind) if crc_of(key, received_ms, kind, payload) == crc else None
 
 

@@ -18,7 +18,21 @@ from pathlib import Path
 from collector.intake.records import BatchKey, Record
 from collector.intake.sequences import Sequences, parse_ranges
 from collector.io.log_reading import Damage, Segment, SegmentReader
-from collector.io.log_schema import DAY_MS, FRESH, INSERT_BIRTH, INSERT_HELD, INSERT_SEGMENT, SEGMENTS, birth_row
+from collector.io.log_schema import (
+    DAY_MS,
+    FRESH,
+    HELD,
+    INSERT_BIRTH,
+    INSERT_HELD,
+    INSERT_SEGMENT,
+    SEGMENTS,
+    birth_row,
+    checked,
+    checked_fresh,
+    get_state,
+    put_state,
+    summed,
+)
 from collector.io.log_segment import HEADER, frame, seed_of, sync_folder, write_frames
 from edge_agent.common.hazard import hazard
 
@@ -116,12 +130,13 @@ class SegmentWriter:
             self._move_end(grown.spilled)
         if grown.sealed is not None:
             first = grown.sealed.row.first
-            database.executemany(INSERT_HELD, [(*lane, first, held.text()) for lane, held in grown.sealed.held.items()])
+            database.executemany(INSERT_HELD, [summed((*lane, first, held.text())) for lane, held in grown.sealed.held.items()])
         if grown.is_new:
-            database.execute(INSERT_SEGMENT, grown.newest.row)
+            database.execute(INSERT_SEGMENT, summed(grown.newest.row))
         start = grown.last - len(grown.records) + 1
-        database.execute("INSERT INTO fresh VALUES(?,?,?,?)", (start, grown.last, grown.number, grown.frames))
-        database.execute("UPDATE state SET last = ?", (grown.last,))
+        sum_of = summed((start, grown.last, grown.number))[-1]
+        database.execute("INSERT INTO fresh VALUES(?,?,?,?,?)", (start, grown.last, grown.number, grown.frames, sum_of))
+        put_state(database, grown.last, get_state(database)[1])
         births = [birth_row(start + n, record) for n, record in enumerate(grown.records) if record.kind == "birth"]
         if births:
             database.executemany(INSERT_BIRTH, births)
@@ -153,8 +168,8 @@ class SegmentWriter:
 
     def _move_end(self, row: Segment) -> None:
         """What waited is in the file now."""
-        query = "UPDATE segment SET last = ?, records = ?, length = ?, newest_ms = ? WHERE first = ?"
-        self._database.execute(query, (row.last, row.records, row.length, row.newest_ms, row.first))
+        query = "UPDATE segment SET last = ?, records = ?, length = ?, newest_ms = ?, crc = ? WHERE first = ?"
+        self._database.execute(query, (row.last, row.records, row.length, row.newest_ms, summed(row)[-1], row.first))
         self._database.execute("DELETE FROM fresh")
 
     def forget(self) -> None:
@@ -188,11 +203,11 @@ class SegmentWriter:
         if self._looked:
             return self._newest
         if not self._swept:
-            remove_orphans(self._folder, [name for (name,) in self._database.execute("SELECT name FROM segment")])
+            remove_orphans(self._folder, [checked(row)[-1] for row in self._database.execute(SEGMENTS)])
             self._swept = True
         rows = self._database.execute(f"{SEGMENTS} ORDER BY first DESC LIMIT 1").fetchall()
         if rows:
-            self._newest = self._reopen(Segment(*rows[0]))
+            self._newest = self._reopen(Segment(*checked(rows[0])))
         self._looked = True
         return self._newest
 
@@ -201,7 +216,7 @@ class SegmentWriter:
         if row.records:
             with suppress(FileNotFoundError):
                 add_keys(newest.held, reader.frames(row))
-        rows = self._database.execute(f"{FRESH} ORDER BY first").fetchall()
+        rows = [checked_fresh(row) for row in self._database.execute(f"{FRESH} ORDER BY first")]
         records = reader.fresh(row, rows, 0, MAX_FRESH)
         add_keys(newest.held, records)
         newest.frames = [frames for *_, frames in rows]
@@ -214,11 +229,12 @@ class SegmentWriter:
     def _held_before(self, lane: LaneKey) -> Sequences:
         held = self._older.get(lane)
         if held is None:
-            held = self._older[lane] = Sequences()
-            query = "SELECT ranges FROM held WHERE site = ? AND gateway = ? AND epoch = ? AND lane = ?"
-            for (ranges,) in self._database.execute(query, lane).fetchall():
-                for first, last in parse_ranges(ranges):
+            held = Sequences()
+            query = f"{HELD} WHERE site = ? AND gateway = ? AND epoch = ? AND lane = ?"
+            for row in self._database.execute(query, lane).fetchall():
+                for first, last in parse_ranges(checked(row)[-1]):
                     held.add(first, last)
+            self._older[lane] = held
         return held
 
     def _has_birth(self, key: BatchKey) -> bool:

@@ -7,6 +7,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from collector.intake.records import Poison
+from collector.io.log_schema import POISON, is_sound, poison_of
 from edge_agent.common.problem import Problem, ProblemError
 
 LOG_FILE = "log.sqlite"
@@ -20,12 +21,10 @@ def read_quarantine(state: Path, limit: int) -> list[Poison]:
     try:
         database = sqlite3.connect(f"file:{quote(str(path))}?mode=rw", uri=True, timeout=10.0, isolation_level=None)
         try:
-            rows = database.execute(
-                "SELECT topic, payload, reason, detail, received_ms, id FROM poison ORDER BY id DESC LIMIT ?", (limit,)
-            ).fetchall()
+            rows = database.execute(f"{POISON} ORDER BY id DESC LIMIT ?", (limit,)).fetchall()
         finally:
             database.close()
     except sqlite3.Error as error:
         what = f"The quarantine cannot be read: {error}."
         raise ProblemError(Problem("LOG402", str(path), what, "check rights and disk.")) from error
-    return [Poison(*row) for row in rows]
+    return [poison_of(row) for row in rows if is_sound(row)]

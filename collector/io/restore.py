@@ -21,6 +21,7 @@ import msgspec
 
 from collector.io.backup import LOG, MANIFEST, SCHEMA, Manifest, Say
 from collector.io.log_schema import SCHEMA as LOG_SCHEMA
+from collector.io.log_schema import put_log_id
 from collector.io.log_segment import sync_folder
 from collector.io.state_folder import LOCK, RESTORING, StateFolder
 from edge_agent.common.hazard import hazard
@@ -134,7 +135,7 @@ def _new_log_id(path: Path) -> str:
         if version > LOG_SCHEMA:
             what = f"The backup holds a log of schema {version}; this program knows {LOG_SCHEMA}."
             raise ProblemError(Problem("BAK806", str(path), what, "restore it with the version that made it, or a newer one."))
-        database.execute("UPDATE meta SET value = ? WHERE name = 'log_id'", (log_id,))
+        put_log_id(database, log_id)
         database.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
     return log_id
 

@@ -10,35 +10,49 @@ from __future__ import annotations
 import secrets
 import sqlite3
 import threading
-from collections.abc import Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from collector.intake.records import LaneState, Poison, Record
 from collector.intake.sequences import parse_ranges, ranges_text
 from collector.io.log_reading import Damage, Segment, SegmentReader
 from collector.io.log_schema import (
     BIRTHS,
+    COLUMNS,
     FRESH,
+    INSERT_LANE,
+    INSERT_POISON,
+    LANES,
+    POISON,
     SCHEMA,
-    SEGMENT_TABLES,
     SEGMENTS,
-    TABLES,
+    STATE,
+    Damaged,
     birth_of,
+    checked,
+    checked_fresh,
+    create,
     durable,
     forget,
+    is_sound,
+    poison_of,
     segment_folder,
+    summed,
 )
 from collector.io.log_writing import SPILL_BYTES, SegmentWriter
 from collector.seams import StorageFailed
 from edge_agent.common.hazard import hazard
 from edge_agent.common.problem import Problem, ProblemError
+from edge_agent.common.row_checks import asides, damaged_tables, teach
 from edge_agent.common.wal import settle
 
 MAX_POISON = 1000
 SEGMENT_BYTES = 64 << 20
+T = TypeVar("T")
 
 
 class _Missing(Exception):
@@ -60,7 +74,10 @@ class SqliteLog:
         self._all: list[sqlite3.Connection] = []
         self._guard = threading.Lock()
         self._damage = Damage(self.folder)
-        self._damaged_births: set[int] = set()
+        self._damaged_rows: set[tuple[Any, ...]] = set()
+        self._asides = asides(path)
+        self._is_rotten = False
+        self._scrubbed = 0
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.touch(mode=0o600)
@@ -81,10 +98,10 @@ class SqliteLog:
 
     def lanes(self) -> list[LaneState]:
         """The accounting as last committed."""
-        rows = self._rows("SELECT site, gateway, epoch, lane, upto, ranges, low, received, duplicate, lost, heard_ms FROM lane")
+        sound = [row for row in self._rows(LANES) if self._is_sound("lane", row)]
         return [
             LaneState(site, gateway, epoch, lane, upto, parse_ranges(ranges), low, received, duplicate, lost, heard_ms)
-            for site, gateway, epoch, lane, upto, ranges, low, received, duplicate, lost, heard_ms in rows
+            for site, gateway, epoch, lane, upto, ranges, low, received, duplicate, lost, heard_ms, _ in sound
         ]
 
     def append(self, records: Sequence[Record], lanes: Sequence[LaneState], poison: Sequence[Poison]) -> int:
@@ -93,7 +110,6 @@ class SqliteLog:
             (s.site, s.gateway, s.epoch, s.lane, s.upto, ranges_text(s.ranges), s.low, s.received, s.duplicate, s.lost, s.heard_ms)
             for s in lanes
         ]
-        spoiled = [(p.received_ms, p.topic, p.reason, p.detail, p.payload) for p in poison]
         try:
             last = self.last_offset()
             fresh = self._segments.fresh(records)
@@ -102,11 +118,11 @@ class SqliteLog:
                 database.execute("BEGIN IMMEDIATE")
                 if grown is not None:
                     self._segments.commit(grown)
-                database.executemany("INSERT OR REPLACE INTO lane VALUES(?,?,?,?,?,?,?,?,?,?,?)", states)
-                if spoiled:
-                    database.executemany(
-                        "INSERT INTO poison(received_ms, topic, reason, detail, payload) VALUES(?,?,?,?,?)", spoiled
-                    )
+                database.executemany(INSERT_LANE, map(summed, states))
+                if poison:
+                    (above,) = database.execute("SELECT coalesce(max(id), 0) + 1 FROM poison").fetchone()
+                    rows = [(above + n, p.received_ms, p.topic, p.reason, p.detail, p.payload) for n, p in enumerate(poison)]
+                    database.executemany(INSERT_POISON, map(summed, rows))
                     database.execute("DELETE FROM poison WHERE id <= (SELECT max(id) FROM poison) - ?", (MAX_POISON,))
                 hazard("log.commit.before")
             hazard("log.commit.after")
@@ -145,11 +161,11 @@ class SqliteLog:
         found = self._births(query, (after, low, limit))
         position = max(after, low - 1)
         reader = self._segment_reader()
-        while len(found) < limit:
-            rows = self._rows(f"{SEGMENTS} WHERE last > ? AND records > 0 ORDER BY first LIMIT 1", (position,))
-            if not rows:
+        for segment in self.segments():  # all of them: a damaged row may not hide behind a condition
+            if len(found) >= limit:
                 break
-            segment = Segment(*rows[0])
+            if segment.last <= position or not segment.records:
+                continue
             if segment.name not in missing:
                 try:
                     found += reader.read(segment, position, limit - len(found))
@@ -162,10 +178,10 @@ class SqliteLog:
 
     def _fresh(self, reader: SegmentReader, after: int, limit: int) -> list[Record]:
         """What is in no file yet."""
-        rows = self._rows(f"{FRESH} WHERE last > ? ORDER BY first LIMIT ?", (after, limit))
+        rows = self._parsed(checked_fresh, f"{FRESH} WHERE last > ? ORDER BY first LIMIT ?", (after, limit))
         if not rows:
             return []
-        newest = Segment(*self._rows(f"{SEGMENTS} ORDER BY first DESC LIMIT 1")[0])
+        newest = self._segments_of(f"{SEGMENTS} ORDER BY first DESC LIMIT 1")[0]
         return reader.fresh(newest, rows, after, limit)
 
     def births(self) -> list[Record]:
@@ -174,15 +190,14 @@ class SqliteLog:
 
     def last_offset(self) -> int:
         """The highest offset ever given; 0 for a log that never held anything."""
-        return int(self._rows("SELECT last FROM state")[0][0])
+        return self._state()[0]
 
     def trim(self, below: int) -> int:
         """Forgets data and older copies of births with offset < below; emptied files go. Raises StorageFailed."""
         try:
             with self._writer as database:
                 database.execute("BEGIN IMMEDIATE")
-                last, low = database.execute("SELECT last, low FROM state").fetchone()
-                gone, names = forget(database, low, min(below, last + 1), last) if below > low else (0, [])
+                gone, names = forget(database, below)
                 hazard("log.trim.before")
             hazard("log.trim.after")
         except sqlite3.Error as error:
@@ -196,8 +211,7 @@ class SqliteLog:
         with self._snapshot():
             low = self._low()
             end = self.last_offset() + 1
-            query = f"{SEGMENTS} WHERE last >= ? AND newest_ms >= ? AND records > 0 ORDER BY first"
-            segments = [Segment(*row) for row in self._rows(query, (low, received_ms))]
+            segments = [s for s in self.segments() if s.last >= low and s.newest_ms >= received_ms and s.records]
             fresh = self._fresh(reader, low - 1, end)
         with suppress(FileNotFoundError):
             for record in chain(chain.from_iterable(map(reader.frames, segments)), fresh):
@@ -207,27 +221,49 @@ class SqliteLog:
 
     def poison(self, limit: int) -> list[Poison]:
         """The newest quarantined messages first."""
-        rows = self._rows("SELECT topic, payload, reason, detail, received_ms, id FROM poison ORDER BY id DESC LIMIT ?", (limit,))
-        return [Poison(*row) for row in rows]
+        rows = self._rows(f"{POISON} ORDER BY id DESC LIMIT ?", (limit,))
+        return [poison_of(row) for row in rows if self._is_sound("poison", row)]
 
     def segments(self) -> list[Segment]:
         """What is committed of each file, oldest first."""
-        return [Segment(*row) for row in self._rows(f"{SEGMENTS} ORDER BY first")]
+        return self._segments_of(f"{SEGMENTS} ORDER BY first")
+
+    def scrub(self) -> None:
+        """Looks at the database and at one segment, in turn, so that rot is told before anybody reads it. Raises StorageFailed."""
+        try:
+            self._is_rotten = damaged_tables(self._reader(), COLUMNS) != frozenset()
+        except sqlite3.Error as error:
+            raise StorageFailed(str(error)) from error
+        if self._is_rotten:
+            return
+        segments = [segment for segment in self.segments() if segment.records]
+        segment = next((s for s in segments if s.first > self._scrubbed), segments[0] if segments else None)
+        if segment is not None:
+            self._scrubbed = segment.first
+            with suppress(FileNotFoundError):  # trimmed meanwhile, or missing: who reads it tells
+                deque(SegmentReader(self.folder, self._damage).frames(segment), 0)
 
     def damaged(self) -> int:
-        """Records met so far that are damaged."""
-        return self._damage.count + len(self._damaged_births)
+        """Records and rows met so far that are damaged."""
+        return self._damage.count + len(self._damaged_rows)
 
     def problem(self) -> Problem | None:
         """What a person must know of the log's files."""
-        count = self.damaged()
-        if not count:
+        said = []
+        if count := self.damaged():
+            said.append(f"{count} records of the log are damaged and left out; all others are served.")
+        if aside := [file.name for file in self._asides if file.exists()]:
+            said.append(
+                f"Its database was damaged and is kept as {', '.join(aside)}; what was sound is in use, gateways send again what "
+                "they hold. This is told until you move that file away."
+            )
+        if self._is_rotten:
+            said.append("Rows of its database are damaged: restart the collector, it mends them.")
+        if not said:
             return None
         where = ", ".join(map(str, self._damage.where()[:3])) or str(self.path)
-        what = f"{count} records of the log are damaged and left out; all others are served."
-        return Problem(
-            "LOG403", where, what, "check the disk: `dmesg`, `smartctl -a`; see `collector account` for what is missing."
-        )
+        do = "check the disk: `dmesg`, `smartctl -a`; see `collector account` for what is missing."
+        return Problem("LOG403", where, " ".join(said), do)
 
     def close(self) -> None:
         """Closes files and connections."""
@@ -240,6 +276,7 @@ class SqliteLog:
 
     def _connect(self) -> sqlite3.Connection:
         connection = sqlite3.connect(self.path, isolation_level=None, timeout=30.0, check_same_thread=False)
+        teach(connection)
         with self._guard:
             self._all.append(connection)
         return connection
@@ -260,13 +297,33 @@ class SqliteLog:
         durable(database)
         settle(database, self.path)  # receipts may speak of what is here at once
         if version == 0:
-            state = f"INSERT INTO state VALUES(1, 0, 1); INSERT INTO meta VALUES('log_id', '{secrets.token_hex(8)}');"
-            database.executescript(f"BEGIN; {TABLES} {SEGMENT_TABLES} {state} PRAGMA user_version={SCHEMA}; COMMIT;")
-        return str(database.execute("SELECT value FROM meta WHERE name = 'log_id'").fetchone()[0])
+            with database:
+                database.execute("BEGIN IMMEDIATE")
+                create(database, secrets.token_hex(8))
+                database.execute(f"PRAGMA user_version={SCHEMA}")
+        row = database.execute("SELECT name, value, crc FROM meta WHERE name = 'log_id'").fetchone()
+        return str(checked(row or (None,))[1])
 
     def _low(self) -> int:
         """Data below this offset is forgotten."""
-        return int(self._rows("SELECT low FROM state")[0][0])
+        return self._state()[1]
+
+    def _state(self) -> tuple[int, int]:
+        """The last offset given, and the low end."""
+        rows = self._parsed(checked, STATE)
+        if not rows:
+            raise StorageFailed("a row of the log's database is gone")
+        return rows[0][1], rows[0][2]
+
+    def _segments_of(self, query: str, arguments: tuple[int | str, ...] = ()) -> list[Segment]:
+        return self._parsed(lambda row: Segment(*checked(row)), query, arguments)
+
+    def _is_sound(self, table: str, row: Sequence[Any]) -> bool:
+        """False for a damaged row, which is counted."""
+        if is_sound(row):
+            return True
+        self._damaged_rows.add((table, *row[:4]))
+        return False
 
     def _segment_reader(self) -> SegmentReader:
         reader: SegmentReader | None = getattr(self._local, "segments", None)
@@ -288,7 +345,7 @@ class SqliteLog:
         for row in self._rows(query, arguments):
             record = birth_of(row)
             if record is None:
-                self._damaged_births.add(row[0])
+                self._damaged_rows.add(("birth", row[0]))
             else:
                 sound.append(record)
         return sound
@@ -297,6 +354,13 @@ class SqliteLog:
         try:
             return self._reader().execute(query, arguments).fetchall()
         except sqlite3.Error as error:
+            raise StorageFailed(str(error)) from error
+
+    def _parsed(self, parse: Callable[[Sequence[Any]], T], query: str, arguments: tuple[int | str, ...] = ()) -> list[T]:
+        """Rows that must be sound. Raises StorageFailed."""
+        try:
+            return [parse(row) for row in self._rows(query, arguments)]
+        except Damaged as error:
             raise StorageFailed(str(error)) from error
 
 

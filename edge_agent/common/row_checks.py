@@ -28,8 +28,13 @@ _BESIDE = ("-shm", "-wal")
 _encode = msgspec.msgpack.Encoder().encode
 
 
-def row_crc(*values: object) -> int:
+def row_sum(row: Sequence[object]) -> int:
     """The checksum of a row."""
+    return zlib.crc32(_encode(row))
+
+
+def row_crc(*values: object) -> int:
+    """The checksum of a row of these values."""
     return zlib.crc32(_encode(values))
 
 
@@ -61,17 +66,21 @@ def guard(columns: Columns) -> str:
 
 def find_damage(database: sqlite3.Connection, columns: Columns) -> bool:
     """True if the file's structure or any row is damaged."""
+    return damaged_tables(database, columns) != frozenset()
+
+
+def damaged_tables(database: sqlite3.Connection, columns: Columns) -> frozenset[str] | None:
+    """The tables with a row that is damaged; None where the structure is, or a text is none any more."""
     try:
         if database.execute("PRAGMA integrity_check(1)").fetchone()[0] != "ok":
-            return True
-        return any(
-            database.execute(f"SELECT 1 FROM {table} WHERE NOT {sound(columns, table)} LIMIT 1").fetchone() for table in columns
-        )
-    except UnicodeDecodeError:  # a text that is none any more
-        return True
+            return None
+        query = "SELECT 1 FROM {} WHERE NOT {} LIMIT 1"
+        return frozenset(table for table in columns if database.execute(query.format(table, sound(columns, table))).fetchone())
+    except UnicodeDecodeError:
+        return None
     except sqlite3.DatabaseError as error:
         if is_damage(error):
-            return True
+            return None
         raise
 
 
@@ -147,14 +156,14 @@ def rescue(damaged: Path, into: sqlite3.Connection, columns: Columns) -> int:
         teach(old)
         old.text_factory = lambda raw: raw.decode("utf-8", "replace")
         for table in columns:
-            for names, row in _readable(old, table, sound(columns, table)):
+            for names, row in readable(old, table, sound(columns, table)):
                 marks = ", ".join("?" * len(names))
                 copied += into.execute(f"INSERT OR IGNORE INTO {table} ({', '.join(names)}) VALUES ({marks})", row).rowcount
     return copied
 
 
-def _readable(old: sqlite3.Connection, table: str, condition: str) -> Iterator[tuple[list[str], tuple[object, ...]]]:
-    """From both ends towards the page that cannot be read; rows may come twice."""
+def readable(old: sqlite3.Connection, table: str, condition: str) -> Iterator[tuple[list[str], tuple[object, ...]]]:
+    """Columns and values of the rows where it is true, from both ends towards a page that cannot be read; some twice."""
     try:
         keys = [row[1] for row in old.execute(f"PRAGMA table_info({table})") if row[5]]
         names = [row[1] for row in old.execute(f"PRAGMA table_info({table})") if row[1] != "crc"]

@@ -9,6 +9,7 @@ from random import Random
 from typing import Any
 
 from collector.intake.records import LaneState, Poison
+from collector.io.log_mending import mend
 from collector.io.sqlite_log import SqliteLog
 from collector.seams import Log, StorageFailed
 from tests.support.line import EPOCH, T0, birth, record
@@ -19,7 +20,9 @@ LANE = LaneState("shiquan", "gw-1", EPOCH, "n", heard_ms=T0)
 
 def open_log(folder: Path) -> Any:
     """The log as the collector opens it. The one place that knows which implementation is under torture."""
-    return SqliteLog(folder / "log.sqlite", segment_bytes=2500)
+    path = folder / "log.sqlite"
+    mend(path)
+    return SqliteLog(path, segment_bytes=2500)
 
 
 def _partly_trimmed(before: Snapshot, after: Snapshot, found: Snapshot) -> bool:
@@ -70,6 +73,7 @@ class LogStorage:
             "identity": handle.log_id, "records": rows, "lanes": sorted(map(repr, handle.lanes())), "births": births,
             "poison": [(p.topic, p.payload, p.received_ms) for p in handle.poison(99)], "last": handle.last_offset(),
             "damaged": handle.damaged(),  # type: ignore[attr-defined]
+            "told": [handle.problem().code] if handle.problem() else [],  # type: ignore[attr-defined]
         }  # fmt: skip
 
     def go_on(self, handle: Log, last: Snapshot) -> str:

@@ -11,11 +11,16 @@ import pytest
 from tests.torture import crash
 from tests.torture.disk import Content, Disk
 from tests.torture.recorder import Recorder, lay_out, recording
+from tests.torture.storage_log import LogStorage
 from tests.torture.storage_operations import OperationsStorage
 from tests.torture.storage_store import StoreStorage
 from tests.torture.storages import Snapshot, Storage, observe
 
-STORAGES: list[tuple[Storage, str]] = [(OperationsStorage(), "operations.sqlite"), (StoreStorage(), "store.sqlite")]
+STORAGES: list[tuple[Storage, str]] = [
+    (LogStorage(), "log.sqlite"),
+    (OperationsStorage(), "operations.sqlite"),
+    (StoreStorage(), "store.sqlite"),
+]
 DRAWN = ("identity",)
 """Drawn anew by a rescue that begins anew."""
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from collector.io.log_mending import mend
 from collector.io.log_takeover import take_over
 from tests.support.golden_state import GOLDEN, unpack
 from tests.torture.disk import Content, Disk
@@ -26,6 +27,7 @@ class _TakenOver(LogStorage):
     """The log as the program opens it: an older one is taken over first."""
 
     def open(self, folder: Path) -> Any:
+        mend(folder / "log.sqlite")
         take_over(folder / "log.sqlite")
         return super().open(folder)
 
