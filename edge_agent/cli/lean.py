@@ -6,7 +6,6 @@ understood; so it does again at each SIGHUP. The process that stays never import
 
 from __future__ import annotations
 
-import ctypes
 import gc
 import logging
 import os
@@ -22,6 +21,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from edge_agent.common.memory import few_heaps
 from edge_agent.common.problem import Problem, ProblemError
 from edge_agent.common.terminal import guarded
 
@@ -33,8 +33,6 @@ CRASHED = 70
 """Exit code after a defect; systemd starts the agent again, the outbox holds what was not delivered."""
 HAND_OVER = "--hand-over-to"
 """Hidden option of `run`: the file descriptor that takes the orders, pickled."""
-_M_ARENA_MAX = -8
-"""mallopt(3): glibc gives each thread a heap of its own, which a small machine cannot spare."""
 
 
 class LogFormat(StrEnum):
@@ -102,9 +100,7 @@ def run_agent(orders: Orders, load: Callable[[], LoadedSite]) -> None:
 
 
 def _run(arguments: Sequence[str]) -> int:
-    libc = ctypes.CDLL(None)
-    if hasattr(libc, "mallopt"):
-        libc.mallopt(_M_ARENA_MAX, 1)
+    few_heaps(1)
     found = _understand(arguments)
     if isinstance(found, int):
         return found
