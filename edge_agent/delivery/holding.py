@@ -159,6 +159,7 @@ class Holding:
         """A birth is to be sent again, as the message it was."""
         if birth.key in self.outbox.kept_births:
             self.outbox.add(birth)
+            self.outbox.revived.add(birth.key)
             self.durability.remember(birth)
         self.window.withdraw(birth.key)
         self._offer(birth)
@@ -403,6 +404,7 @@ class Holding:
 
     def _release(self, held: Held) -> None:
         self.outbox.remove(held)
+        self.outbox.revived.discard(held.key)
         self.window.withdraw(held.key)
 
     def _forget_births(self) -> None:

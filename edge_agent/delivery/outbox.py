@@ -157,6 +157,8 @@ class Outbox:
         self.depth_readings = 0
         self.depth_bytes = 0
         self.newest_birth: Held | None = None
+        self.revived: set[Key] = set()
+        """Births that had their receipt and are held again, to be sent again."""
         self.kept_births: dict[Key, Held] = {}
         """Births with a receipt that are still needed."""
         self.memory_only_bytes = 0
@@ -216,9 +218,18 @@ class Outbox:
         return gone
 
     def low(self, key: Key) -> int:
-        """Lowest sequence without receipt in the key's lane, at most the key's own."""
+        """Lowest sequence without receipt in the key's lane, at most the key's own.
+
+        A birth that had its receipt and is sent again does not count: what lies between it and the others is held no more.
+        """
         lane = self.lanes.get((key.epoch, key.lane))
-        return min(key.seq, lane.low()) if lane else key.seq
+        if lane is None:
+            return key.seq
+        low = lane.low()
+        if key._replace(seq=low) in self.revived:
+            others = (each.key.seq for each in lane.each() if each.key not in self.revived)
+            low = next(others, key.seq)
+        return min(key.seq, low)
 
     def put_shelf(self, shelf: Shelf) -> None:
         """Holds what stands on a shelf."""

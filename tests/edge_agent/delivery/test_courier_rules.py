@@ -16,7 +16,7 @@ from edge_agent.delivery.courier import Courier
 from edge_agent.delivery.holding import Memory
 from edge_agent.model.points import Delivery
 from edge_agent.model.reading import Happening, Reading
-from tests.support.courier_line import CourierLine, epoch
+from tests.support.courier_line import CourierLine, epoch, messages
 
 EPOCH, EARLIER = "2-0123456789abcdef", "1-0123456789abcdef"
 BIRTH = m.BirthBody("test 1", [m.Series(0, "meter", "flow"), m.Series(1, "pump", "trip", lane="u")])
@@ -380,3 +380,21 @@ def test_weeks_offline_leave_no_names_in_memory() -> None:
     assert sum(len(lane.of_seq) for lane in holding.outbox.lanes.values()) < 100
     assert len(list(holding.outbox.shelves())) <= 2
     assert sum(map(len, holding.window._ready.values())) < 300
+
+
+def test_a_birth_that_is_sent_again_does_not_claim_that_what_follows_it_is_held() -> None:
+    """After a restore the collector hears the birth anew and must learn that the messages behind it will not come."""
+    line = CourierLine().start()
+    for n in range(5):
+        line.tell(ev.Happened([Happening("test", line.now_ms, about=(("n", n),))]))
+        line.tick(1000)
+    line.receipt("u", 4)
+    line.take_sent()
+    line.receipt("u", 0, log="log-2")
+    sent = {message.s: message.low for message in messages(line.take_sent()) if message.l == "u"}
+    assert sent == {1: 1, 5: 5, 6: 5}
+    line.receipt("u", 6, log="log-2")
+    line.tell(ev.Happened([Happening("test", line.now_ms)]))
+    line.tick(1000)
+    (last,) = messages(line.take_sent())
+    assert (last.s, last.low) == (7, 7)
