@@ -99,7 +99,10 @@ def _wear(loaded: LoadedSite) -> Wear:
     from edge_agent.delivery.wear import estimate
 
     points = [point for bus in loaded.site.buses for device in bus.devices for point in device.points]
-    return estimate(loaded.site.delivery, [(point.lane, point.period_ms) for point in points])
+    settings, budget = loaded.site.delivery, loaded.site.delivery.budget
+    if budget is not None:  # what it may come to
+        settings = replace(settings, batch_ms=max(settings.batch_ms, budget.batch_most_ms))
+    return estimate(settings, [(point.lane, point.period_ms) for point in points])
 
 
 def _wear_text(loaded: LoadedSite) -> str:
@@ -114,7 +117,8 @@ def _wear_text(loaded: LoadedSite) -> str:
         urgent = f"in the last {spoken_ms(wear.urgent_loss_ms)}" if wear.urgent_loss_ms else "at that instant"
         lines.append(f"        of urgent points only what was read {urgent}")
     if wear.is_written_online:
-        waits = f"batches wait longer ({spoken_ms(delivery.batch_ms)}) than the window ({spoken_ms(delivery.window_ms)})"
+        held = f" and {spoken_ms(delivery.receipt_hold_ms)} for the receipt" if delivery.receipt_hold_ms > 1000 else ""
+        waits = f"batches wait longer ({spoken_ms(delivery.batch_ms)}{held}) than the window ({spoken_ms(delivery.window_ms)})"
         lines.append(f"        {waits}, and flash gives way; with `gives_way: window` it is spared, and a cut costs more")
     return "\n".join(lines)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from edge_agent.common.located_model import Refused
 from edge_agent.config.profile_file import Nameplate, PeriodMs, RequestsFile
@@ -12,7 +12,16 @@ from edge_agent.config.quantities import Bilingual, DurationMs, FileModel, Folde
 from edge_agent.contract.topics import DEFAULT_ROOT, ID_PATTERN
 from edge_agent.model.points import Framing
 
-Host = Annotated[FoldedText, Field(min_length=1, max_length=253, pattern=r"^[A-Za-z0-9._:\-\[\]%]+$")]
+
+def _is_alone(host: str) -> str:
+    """A host as it is reached; the port has a key of its own. Colons stand in IPv6 addresses, and then more than one."""
+    name, colon, port = host.partition(":")
+    if colon and port.isdecimal() and "[" not in host:
+        raise Refused("CFG006", f"`{host}` is host and port in one.", f"write `host: {name}` and `port: {port}`.")
+    return host
+
+
+Host = Annotated[FoldedText, Field(min_length=1, max_length=253, pattern=r"^[A-Za-z0-9._:\-\[\]%]+$"), AfterValidator(_is_alone)]
 Port = Annotated[int, Field(ge=1, le=65535)]
 MqttVersion = Annotated[Literal["auto", "5", "3.1.1"], BeforeValidator(lambda value: "5" if value == 5 else value)]
 KeepaliveMs = Annotated[DurationMs, between(5000, 1_200_000)]

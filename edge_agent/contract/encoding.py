@@ -63,6 +63,15 @@ _body = msgspec.json.Decoder(m.Body)
 _birth_body = msgspec.json.Decoder(m.BirthBody)
 
 
+class _Versioned(msgspec.Struct):
+    """What a message of any version has."""
+
+    v: int
+
+
+_versioned = msgspec.json.Decoder(_Versioned)
+
+
 def pack(raw: bytes) -> bytes:
     """The bytes to send for JSON `raw`: compressed when that is shorter."""
     stream = zlib.compressobj(6, zlib.DEFLATED, 13, 7) if len(raw) <= SHORT_BYTES else zlib.compressobj(6)
@@ -146,10 +155,26 @@ def _decode(decoder: msgspec.json.Decoder[T], raw: bytes) -> T:
 
 
 def _checked(decoder: msgspec.json.Decoder[Any], payload: bytes) -> Any:
-    decoded = _decode(decoder, unpack(payload))
+    raw = unpack(payload)
+    try:
+        decoded = _decode(decoder, raw)
+    except Malformed as malformed:
+        if malformed.reason == "shape":
+            _check_version(raw)
+        raise
     if decoded.v != m.VERSION:
         raise Malformed("version", f"{decoded.v}")
     return decoded
+
+
+def _check_version(raw: bytes) -> None:
+    """A message of another version need not look like one of ours: it is refused by name all the same."""
+    try:
+        said = _versioned.decode(raw).v
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, ValueError):
+        return
+    if said != m.VERSION:
+        raise Malformed("version", f"{said}")
 
 
 def decode_sequenced(payload: bytes) -> m.Data | m.Birth:

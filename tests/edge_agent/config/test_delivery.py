@@ -88,3 +88,24 @@ def test_a_number_without_end_is_a_problem_in_words(tmp_path: Path, text: str) -
     with pytest.raises(ProblemError) as refused:
         delivery(tmp_path, text.format("9" * 5000))
     assert {problem.code for problem in refused.value.problems} == {"CFG018"}
+
+
+def test_host_and_port_in_one_are_told_apart(tmp_path: Path) -> None:
+    path = path_of(tmp_path, "")
+    path.write_text(path.read_text().replace("host: 127.0.0.1}]", 'host: "10.0.0.5:1883"}]'))
+    with pytest.raises(ProblemError) as refused:
+        load_site(path, environment={})
+    (problem,) = refused.value.problems
+    assert problem.do == "write `host: 10.0.0.5` and `port: 1883`."
+    path.write_text(path.read_text().replace('"10.0.0.5:1883"', '"fe80::1"'))
+    assert load_site(path, environment={}).site.brokers[0].host == "fe80::1"
+
+
+def test_check_reckons_with_the_longest_batches_that_a_budget_may_ask_for(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = path_of(tmp_path, "budget: {per_month: 10 MB, batch_most: 10 min}")
+    assert run(build_app(), ["check", str(path)]) == 0
+    out = capsys.readouterr().out
+    assert "next to nothing a day while receipts come" not in out
+    assert "flash gives way" in out

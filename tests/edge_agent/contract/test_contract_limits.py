@@ -102,3 +102,17 @@ def test_names_beside_a_device_are_ids(key: str, name: str) -> None:
     device = m.Device("pump-1", **{key: [name] if key == "fed_by" else name})
     with pytest.raises(encoding.Malformed):
         encoding.decode_birth_body(encoding.encode_birth_body(m.BirthBody("x", [], [device]))[0])
+
+
+@pytest.mark.parametrize("raw", [b'{"k":"d","v":2}', b'{"v":3,"kind":"new"}', b'{"v":2,"k":"d","e":7}'])
+def test_a_message_of_another_version_is_refused_by_name_whatever_it_looks_like(raw: bytes) -> None:
+    with pytest.raises(encoding.Malformed) as refused:
+        encoding.decode_sequenced(raw)
+    assert refused.value.reason == "version"
+
+
+@pytest.mark.parametrize("raw", [b'{"k":"d","v":1}', b'{"k":"d"}', b'{"v":"x"}'])
+def test_what_says_no_other_version_is_refused_for_its_shape(raw: bytes) -> None:
+    with pytest.raises(encoding.Malformed) as refused:
+        encoding.decode_sequenced(raw)
+    assert refused.value.reason == "shape"
