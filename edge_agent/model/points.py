@@ -15,13 +15,41 @@ Table = Literal["coil", "discrete", "holding", "input"]
 RawType = Literal["bool", "u16", "s16", "u32", "s32", "u64", "s64", "f32", "f64", "bcd16", "bcd32"]
 WordOrder = Literal["ABCD", "CDAB", "BADC", "DCBA"]
 """Wire bytes of a value, A the most significant; for 64 bits the same pattern over words and bytes."""
-Framing = Literal["rtu", "tcp", "rtu-over-tcp"]
+Framing = Literal["rtu", "ascii", "tcp", "rtu-over-tcp"]
 
 NO_LIMITS = Limits()
 
 REGISTERS_OF: dict[str, int] = {
     "bool": 1, "u16": 1, "s16": 1, "bcd16": 1, "u32": 2, "s32": 2, "f32": 2, "bcd32": 2, "u64": 4, "s64": 4, "f64": 4,
 }  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    """How a point is written, where its profile allows that: raw = (value - offset) / scale, coded as `type` and `order` say."""
+
+    table: Literal["coil", "holding"]
+    address: int
+    """Wire address, counts from 0; often not the one it is read at."""
+    type: RawType
+    order: WordOrder = "ABCD"
+    function: Literal[5, 6, 15, 16, 22] = 6
+    """22: the bits of the point's mask alone (mask write)."""
+    low: float | None = None
+    high: float | None = None
+    """Bounds of what may be written, in the point's unit; None: those of the raw type."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One write that a device wants before it can be read."""
+
+    table: Literal["coil", "holding"]
+    address: int
+    words: tuple[int, ...]
+    """Raw registers (0-65535), or bits (0/1)."""
+    wait_ms: int = 0
+    """Time to leave the device alone after it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +86,9 @@ class Point:
     """range_low and range_high are what the instrument can measure: outside, the value is uncertain (range)."""
     group: str = ""
     """Points of one group must be read in one request."""
+    latched: bool = False
+    """Reading clears it: only its own request touches it, in its own turn, and a request that fails is not repeated."""
+    write: Write | None = None
     name: Text | None = None
     texts: dict[str, Text] = field(default_factory=dict)
     signs: dict[str, str] = field(default_factory=dict)
@@ -90,6 +121,15 @@ class Device:
     """Forbidden address ranges (table, first, last) that no request may touch."""
     gaps: bool = True
     """False: only registers of points may be read, never those between them."""
+    setup: tuple[Step, ...] = ()
+    """Written when the device begins to answer: after the start and after each silence."""
+    wake: tuple[Step, ...] = ()
+    """Written before a request when nothing was said to the device for wake_after_ms."""
+    wake_after_ms: int = 0
+    trigger: tuple[Step, ...] = ()
+    """Written before each cycle of reading, so that the device measures; without it the previous values come back."""
+    keepalive_ms: int = 0
+    """The device stops, or reports an alarm, when nothing is asked for so long; 0: it does not mind."""
     name: Text | None = None
     nameplate: dict[str, float | int | bool | str] = field(default_factory=dict)
     part_of: str = ""
