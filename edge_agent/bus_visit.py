@@ -41,13 +41,14 @@ class Found:
     identification: dict[int, str] = field(default_factory=dict)
 
 
-def read_once(bus: Bus, device_ids: Sequence[str] | None, clock: Clock) -> Visit:
+def read_once(bus: Bus, device_ids: Sequence[str] | None, clock: Clock, link: Link | None = None) -> Visit:
     """Every point of the devices (None: all) once. A device that fails is a problem and does not keep others from being read.
 
+    link: to be used instead of the bus's own.
     Raises ProblemError BUS101 where the link cannot be opened, BUS110 where points cannot be read as the site file wants.
     """
     found = Visit()
-    with _Opened(bus, clock) as opened:
+    with _Opened(bus, clock, link) as opened:
         for device in bus.devices:
             if device_ids is None or device.id in device_ids:
                 opened.read(device, found)
@@ -75,10 +76,10 @@ def scan(bus: Bus, units: Iterable[int], clock: Clock, on_progress: Callable[[in
 class _Opened:
     """A bus for the time of a visit."""
 
-    def __init__(self, bus: Bus, clock: Clock) -> None:
+    def __init__(self, bus: Bus, clock: Clock, link: Link | None = None) -> None:
         self._bus = bus
         self._clock = clock
-        self._link: Link = open_link(bus)
+        self._link: Link = open_link(bus) if link is None else link
         self._master = Master(bus.framing)
         self._driver = Driver(self._link, clock, threading.Event(), self._master.connected)
 

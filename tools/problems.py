@@ -27,6 +27,7 @@ TITLES = {
     "NOT": "Notifications / 通知",
     "OPS": "Warnings and acts / 告警与处理",
     "OUT": "Outbox / 发件箱",
+    "PRF": "Proof of profiles / 模板的证明",
     "RUL": "Rules / 规则",
     "RUN": "Running agent / 运行中的代理",
     "STO": "Stores / 时序库",

@@ -1,4 +1,4 @@
-"""Does I/O: `edge-agent profile list|show` - the device profiles this program knows."""
+"""Does I/O: `edge-agent profile list|show|new|import|test` - the device profiles this program knows, and new ones."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from edge_agent.cli._profile_making import add_making
+from edge_agent.cli._profile_testing import add_testing
 from edge_agent.cli.output import AsJson, ProfileDirs, say, say_json, show_problems, table, talk
 
 if TYPE_CHECKING:
@@ -21,6 +23,8 @@ def register(app: typer.Typer) -> None:
     profile = typer.Typer(help="Device profiles: what each instrument model answers.", no_args_is_help=True, rich_markup_mode=None)
     profile.command("list", epilog="Example: edge-agent profile list --json")(_list)
     profile.command("show", epilog="Example: edge-agent profile show eastron/sdm630")(_show)
+    add_making(profile)
+    add_testing(profile)
     app.add_typer(profile, name="profile")
 
 

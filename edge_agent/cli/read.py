@@ -80,7 +80,7 @@ def _show(visit: Visit, clock: Clock, *, as_json: bool) -> None:
         say_json("read/1", {"readings": taken, "problems": [problem.as_dict() for problem in visit.problems]})
         return
     if visit.readings:
-        rows = [(p.device, p.id, _spoken(p, r.value), p.unit, str(r.quality), p.role) for p, r in visit.readings]
+        rows = [(p.device, p.id, spoken(p, r.value), p.unit, str(r.quality), p.role) for p, r in visit.readings]
         say(table(("device", "point", "value", "unit", "quality", "role"), rows))
     show_problems(visit.problems, as_json=False)
 
@@ -98,7 +98,7 @@ def _as_dict(point: Point, reading: Reading, clock: Clock) -> dict[str, object]:
     }
 
 
-def _spoken(point: Point, value: Value) -> str:
+def spoken(point: Point, value: Value) -> str:
     """A value for people: numbers with the point's decimals, codes with their text."""
     if value is None:
         return "-"

@@ -33,13 +33,18 @@ class Profile:
         return next((point for point in self.file.points if point.id == name), None)
 
 
+def is_profile_name(name: str) -> bool:
+    """True for `maker/model` in small letters, digits, hyphens (and full stops in the model)."""
+    return _NAME.fullmatch(name) is not None
+
+
 def profile_paths(folders: Sequence[Path]) -> dict[str, Path]:
     """Every profile by name; a name in an earlier folder hides later ones."""
     found: dict[str, Path] = {}
     for folder in folders:
         for path in sorted(folder.glob("*/*.yaml")):
             name = f"{path.parent.name}/{path.stem}"
-            if _NAME.fullmatch(name):
+            if is_profile_name(name):
                 found.setdefault(name, path)
     return found
 

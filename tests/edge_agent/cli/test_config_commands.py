@@ -19,7 +19,10 @@ def call(capfd: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, 
     return code, *capfd.readouterr()
 
 
-@pytest.mark.parametrize("name", ["check", "profile", "profile-list", "profile-show", "config", "config-show"])
+@pytest.mark.parametrize(
+    "name",
+    ["check", "profile", "profile-list", "profile-show", "profile-new", "profile-import", "profile-test", "config", "config-show"],
+)
 def test_help_says_exactly_this(name: str, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "80")
     code, out, err = call(capfd, *name.split("-"), "--help")
