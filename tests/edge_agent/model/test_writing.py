@@ -25,7 +25,7 @@ BIT = Point(0, "d", "bit", "holding", 9, "u16", mask=0x0010, kind="bool", write=
 @pytest.mark.parametrize(
     ("point", "text", "words"),
     [
-        (SPEED, "45.5", (455,)), (SPEED, "50", (500,)), (SPEED, "0", (0,)), (VALVE, "on", (1,)), (VALVE, "FALSE", (0,)), 
+        (SPEED, "45.5", (455,)), (SPEED, "50", (500,)), (SPEED, "0", (0,)), (VALVE, "on", (1,)), (VALVE, "FALSE", (0,)),
         (VALVE, "关", (0,)),
         (MODE, "manual", (2,)), (MODE, "自动", (0,)), (MODE, "2", (2,)), (BIT, "true", (0x10,)),
     ],
