@@ -48,7 +48,7 @@ def read_once(bus: Bus, device_ids: Sequence[str] | None, clock: Clock, link: Li
     Raises ProblemError BUS101 where the link cannot be opened, BUS110 where points cannot be read as the site file wants.
     """
     found = Visit()
-    with _Opened(bus, clock, link) as opened:
+    with Visitor(bus, clock, link) as opened:
         for device in bus.devices:
             if device_ids is None or device.id in device_ids:
                 opened.read(device, found)
@@ -63,7 +63,7 @@ def scan(bus: Bus, units: Iterable[int], clock: Clock, on_progress: Callable[[in
     wanted = list(units)
     timeout_ms = min((device.timeout_ms for device in bus.devices), default=_SCAN_TIMEOUT_MS)
     found = []
-    with _Opened(bus, clock) as opened:
+    with Visitor(bus, clock) as opened:
         for done, unit in enumerate(wanted):
             on_progress(done, len(wanted))
             seen = opened.look(unit, timeout_ms)
@@ -73,8 +73,8 @@ def scan(bus: Bus, units: Iterable[int], clock: Clock, on_progress: Callable[[in
     return found
 
 
-class _Opened:
-    """A bus for the time of a visit."""
+class Visitor:
+    """A bus for the time of a visit. Kept open over several readings, it knows of replies that may still come late."""
 
     def __init__(self, bus: Bus, clock: Clock, link: Link | None = None) -> None:
         self._bus = bus
@@ -83,14 +83,22 @@ class _Opened:
         self._master = Master(bus.framing)
         self._driver = Driver(self._link, clock, threading.Event(), self._master.connected)
 
-    def __enter__(self) -> _Opened:
+    def __enter__(self) -> Visitor:
+        self.open()
+        return self
+
+    def open(self) -> None:
+        """Opens the link; nothing where it is open. Raises ProblemError BUS101."""
         try:
             self._link.open()
         except LinkDown as down:
             raise ProblemError(link_problem(self._bus, down)) from down
-        return self
 
     def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Closes the link; nothing where it is closed."""
         self._link.close()
 
     def read(self, device: Device, found: Visit) -> None:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -122,3 +125,32 @@ def test_units() -> None:
     for wrong in ("", "5-1", "a", "1,,2", "256"):
         with pytest.raises(ProblemError):
             parse_units(wrong)
+
+
+def test_watch_reads_again_on_one_connection_until_it_is_interrupted(tmp_path: Path) -> None:
+    """What is owed from a round before is remembered: the link and its master live over all rounds."""
+    behaviour = Behaviour({1: {0: 2257, 1: 3}})
+    with TcpInstrument(behaviour) as panel:
+        command = [
+            sys.executable,
+            "-m",
+            "edge_agent",
+            "read",
+            site(tmp_path, panel.port),
+            "d",
+            "--watch",
+            "--every",
+            "0.1",
+            "--json",
+        ]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as program:
+            assert program.stdout is not None
+            rounds = [json.loads(program.stdout.readline())]
+            behaviour.units[1][0] = 2300
+            while rounds[-1]["readings"][0]["value"] != 230.0:
+                rounds.append(json.loads(program.stdout.readline()))
+            program.send_signal(signal.SIGINT)
+            program.stdout.read()
+            assert program.wait(10) == 130
+    assert rounds[0]["readings"][0]["value"] == 225.7
+    assert behaviour.connections == 1
