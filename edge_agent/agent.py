@@ -152,7 +152,9 @@ class Agent:
         self._desk = LinkDesk(self._delivery, self._link, self._time, self._status)
         for warning in self._warnings:
             say_problem(self._log, logging.WARNING, warning)
-        first = Start(epoch, self._boot, self._birth, opened.stored, opened.set_aside, opened.anchors, disk, opened.shelves)
+        first = Start(
+            epoch, self._boot, self._birth, opened.stored, opened.set_aside, opened.anchors, disk, opened.shelves, opened.lost
+        )
         if opened.damaged:
             words = f"{opened.damaged} rows of the outbox file are damaged; what they held is told as a gap."
             say(self._log, logging.WARNING, "outbox.damaged", words)

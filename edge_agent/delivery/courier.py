@@ -10,7 +10,7 @@ pace of sending), receipts.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from edge_agent.contract.encoding import encode_birth_body
@@ -86,6 +86,7 @@ class Courier:
     def _start(self, event: ev.Start) -> None:
         self.holding.start(self._now_ms, event)
         self._tell_set_aside(event.set_aside)
+        self._tell_lost(event.lost)
         if event.disk:
             self._disk_event(event.disk, f"The outbox file cannot be written ({event.disk}); the agent begins from memory.")
 
@@ -93,6 +94,7 @@ class Courier:
         depth = self.holding.outbox.depth
         self.holding.take_up(event.stored, event.anchors, event.shelves)
         self._tell_set_aside(event.set_aside)
+        self._tell_lost(event.lost)
         found = self.holding.outbox.depth - depth
         self._report("outbox.taken-up", f"The outbox file is there again; it held {found} messages of earlier runs.")
 
@@ -100,6 +102,12 @@ class Courier:
         if name:
             self._report("outbox.set-aside", f"The outbox file was damaged; it was set aside as {name}.", warns=True)
             self._urgent.add_event(self._now_ms, Happening("outbox.set-aside", self._now_ms, reason=name))
+
+    def _tell_lost(self, lost: Sequence[ev.Lost]) -> None:
+        for each in lost:
+            self.holding.tell_lost(self._now_ms, each)
+            words = f"{each.key.epoch} {each.key.lane} {each.key.seq} cannot be read back from the outbox file; it is given up."
+            self._report("outbox.damaged", words, warns=True)
 
     def _take(self, event: ev.Taken) -> None:
         urgent_series = self.holding.urgent_series

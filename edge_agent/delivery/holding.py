@@ -12,7 +12,7 @@ from edge_agent.contract.encoding import decode_body, encode_birth_body
 from edge_agent.contract.message import NORMAL, URGENT, BirthBody, Gap, Lane
 from edge_agent.delivery.batching import DROPPED, Closed, OpenBatch
 from edge_agent.delivery.durability import Durability
-from edge_agent.delivery.machine import Anchor, ClockSet, Key, Span, Start, Stored
+from edge_agent.delivery.machine import Anchor, ClockSet, Key, Lost, Span, Start, Stored
 from edge_agent.delivery.outbox import Held, OnDisk, Outbox, age_order, held_from
 from edge_agent.delivery.shelf import Shelf, shelf_of
 from edge_agent.delivery.stamping import Offset, Stamper, offsets_of_earlier_boots
@@ -253,6 +253,13 @@ class Holding:
         self._forget_births()
         return gaps
 
+    def tell_lost(self, now_ms: int, lost: Lost) -> None:
+        """A damaged message that told of gaps: what it told is told again, and that it is gone."""
+        key = lost.key
+        self.dropped += lost.readings
+        self._tell(now_ms, [Gap(key.epoch, key.lane, key.seq, key.seq, lost.readings, "damaged"), *lost.gaps])
+        self.durability.forget_key(key, 0)
+
     def set_clock(self, clock: ClockSet) -> None:
         """UTC is known (anew): what waited for a stamp gets it."""
         self._stamper.set_clock(clock)
@@ -300,10 +307,11 @@ class Holding:
                 self._offer(held)
 
     def drop(self, now_ms: int, held: Held, why: str) -> None:
-        """Gives a message up; a gap record tells of it before the file forgets it."""
+        """Gives a message up; a gap record tells of it before the file forgets it, and what it told is told again."""
         key = held.key
         self.dropped += held.readings
-        self._replace_by_gaps(now_ms, held, [Gap(key.epoch, key.lane, key.seq, key.seq, held.readings, why, held.t0, held.t0)])
+        gap = Gap(key.epoch, key.lane, key.seq, key.seq, held.readings, why, held.t0, held.t0)
+        self._replace_by_gaps(now_ms, held, [gap, *(decode_body(held.body).gaps if held.gaps else ())])
 
     def keep_bounds(self, now_ms: int) -> None:
         """Drops the oldest while a bound is passed: births never, what tells of gaps only for its age."""

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from edge_agent.contract.message import BirthBody, Lane, Receipt
+from edge_agent.contract.message import BirthBody, Gap, Lane, Receipt
 from edge_agent.model.reading import Happening, Reading
 
 if TYPE_CHECKING:
@@ -66,6 +66,14 @@ class Stored:
     """Bytes of the body where it is left out (`body` empty): the Courier fetches it when it is to be sent."""
 
 
+class Lost(NamedTuple):
+    """A message that told of gaps and cannot be read any more: what it counted, and what it told."""
+
+    key: Key
+    readings: int
+    gaps: Sequence[Gap]
+
+
 @dataclass(frozen=True, slots=True)
 class Anchor:
     """UTC of an epoch whose batches are on disk without a stamp: utc = mono + offset_ms. Durable before any of them is sent."""
@@ -95,6 +103,8 @@ class Start:
     """Not empty: why the outbox file cannot be written; the agent begins from memory."""
     shelves: Sequence[Shelf] = ()
     """What the file holds beside `stored`: its messages are fetched when their turn has come."""
+    lost: Sequence[Lost] = ()
+    """What told of gaps and is damaged: it is told again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +115,7 @@ class TakenUp:
     anchors: Sequence[Anchor] = ()
     set_aside: str = ""
     shelves: Sequence[Shelf] = ()
+    lost: Sequence[Lost] = ()
 
 
 @dataclass(frozen=True, slots=True)

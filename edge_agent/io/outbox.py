@@ -17,7 +17,7 @@ from edge_agent.common.hazard import hazard
 from edge_agent.common.problem import ProblemError
 from edge_agent.common.wal import settle
 from edge_agent.contract.message import Lane
-from edge_agent.delivery.machine import Anchor, Key, Stored
+from edge_agent.delivery.machine import Anchor, Key, Lost, Stored
 from edge_agent.delivery.outbox import MEMORY_BYTES
 from edge_agent.delivery.shelf import Shelf, Shelves
 from edge_agent.io import outbox_notes as notes
@@ -49,6 +49,8 @@ class Opened:
     """Of the epochs of which anything is stored."""
     shelves: tuple[Shelf, ...] = ()
     """What the file holds beside `stored`; damaged rows too, as far as their heads tell of them."""
+    lost: tuple[Lost, ...] = ()
+    """What told of gaps in damaged rows, as their heads tell."""
 
 
 class OutboxFile:
@@ -243,6 +245,7 @@ class OutboxFile:
     def _read(self, database: sqlite3.Connection, known: notes.Notes) -> Opened:
         contents = Generations(database)
         stored: list[Stored] = []
+        lost: list[Lost] = []
         shelves: dict[tuple[str, Lane], Shelves] = {}
         loaded, damaged = 0, 0
         for row, gone in contents.rows():
@@ -254,7 +257,8 @@ class OutboxFile:
                 head = head_of(messages)
             is_loaded = loaded < OPEN_BYTES and is_whole
             shelved = [] if is_loaded or head is None else without(head.shelves, () if messages else gone)
-            if not messages and not shelved:
+            told = [] if is_whole or head is None else [each for each in head.telling if each.key not in gone]
+            if not messages and not shelved and not told:
                 contents.leave_blank(row.id)
                 continue
             kept = [message for message in messages if is_loaded or is_loose(message)]
@@ -262,12 +266,14 @@ class OutboxFile:
             stored += kept
             for shelf in shelved:
                 shelves.setdefault(shelf.key[:2], Shelves()).put(shelf)
-            contents.hold(row.id, spans_of(message.key for message in messages) if messages else [s.span for s in shelved])
+            lost += told
+            keys = [message.key for message in messages] or [each.key for each in told]
+            contents.hold(row.id, [*spans_of(keys), *(() if messages else (shelf.span for shelf in shelved))])
         self._contents, self._is_doubtful = contents, False
         epochs = contents.index.epochs()
         anchors = tuple(anchor for anchor in known.anchors() if anchor.epoch in epochs)
         found = tuple(shelf for each in shelves.values() for shelf in each.each)
-        return Opened(tuple(stored), known.aside, damaged, anchors, found)
+        return Opened(tuple(stored), known.aside, damaged, anchors, found, tuple(lost))
 
 
 def _count_of(epoch: str) -> int:

@@ -13,26 +13,38 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from edge_agent.contract.encoding import decode_body
 from edge_agent.contract.message import Lane
-from edge_agent.delivery.machine import Key, Span, Stored
+from edge_agent.delivery.machine import Key, Lost, Span, Stored
 from edge_agent.delivery.shelf import Shelf, Shelves, shelves_of
 from edge_agent.io.outbox_index import spans_of
 
 _Line = tuple[Span, str, str, int, int, int, int, int | None, str, int]
 _encoder = msgspec.msgpack.Encoder()
 _messages = msgspec.msgpack.Decoder(list[Stored])
-_lines = msgspec.msgpack.Decoder(tuple[list[_Line], list[Span]])
 _Gone = tuple[str, Lane, Sequence[tuple[int, int, int]]]
 _mark = msgspec.msgpack.Decoder(tuple[list[tuple[int, int]], list[_Gone]])
 _anything = msgspec.msgpack.Decoder()
 
 
+class _Packed(msgspec.Struct, array_like=True, frozen=True):
+    """A head as it stands in the file. telling: left out where there is none, and by releases that did not know it."""
+
+    lines: list[_Line]
+    loose: list[Span]
+    telling: list[Lost] = []
+
+
+_packed = msgspec.msgpack.Decoder(_Packed)
+
+
 @dataclass(frozen=True, slots=True)
 class Head:
-    """shelves: plain batches. loose: births, and what tells of gaps; these are wanted in memory."""
+    """shelves: plain batches. loose: births, and what tells of gaps; these are wanted in memory. telling: what the latter told."""
 
     shelves: Sequence[Shelf]
     loose: Sequence[Span] = ()
+    telling: Sequence[Lost] = ()
 
     def spans(self) -> list[Span]:
         """Of everything."""
@@ -139,7 +151,8 @@ def is_loose(stored: Stored) -> bool:
 def head_of(messages: Iterable[Stored]) -> Head:
     """The head of these messages."""
     each = list(messages)
-    return Head(shelves_of(m for m in each if not is_loose(m)), spans_of(m.key for m in each if is_loose(m)))
+    telling = [Lost(m.key, m.readings, decode_body(m.body).gaps) for m in each if m.gaps]
+    return Head(shelves_of(m for m in each if not is_loose(m)), spans_of(m.key for m in each if is_loose(m)), telling)
 
 
 def pack_head(head: Head) -> bytes:
@@ -148,7 +161,7 @@ def pack_head(head: Head) -> bytes:
         (s.span, s.birth, s.boot, s.readings, s.cost, s.first_ms, s.last_ms, s.offset_ms, s.clock_source, s.clock_bound_ms)
         for s in head.shelves
     ]
-    return seal((lines, list(head.loose)))
+    return seal((lines, list(head.loose), list(head.telling)) if head.telling else (lines, list(head.loose)))
 
 
 def unpack_head(packed: Any) -> Head | None:
@@ -157,10 +170,10 @@ def unpack_head(packed: Any) -> Head | None:
     if raw is None:
         return None
     try:
-        lines, loose = _lines.decode(raw)
+        packed = _packed.decode(raw)
     except msgspec.DecodeError:
         return None
-    return Head([Shelf(*line) for line in lines], loose)
+    return Head([Shelf(*line) for line in packed.lines], packed.loose, packed.telling)
 
 
 def pack(messages: Sequence[Stored]) -> tuple[int, bytes]:
@@ -202,7 +215,7 @@ def without(shelves: Sequence[Shelf], gone: Iterable[Key]) -> list[Shelf]:
 def head_without(head: Head, gone: Iterable[Key]) -> Head:
     """The head less the messages that are gone."""
     left = {key for span in head.loose for key in span.each()} - set(gone)
-    return Head(without(head.shelves, gone), spans_of(left))
+    return Head(without(head.shelves, gone), spans_of(left), [lost for lost in head.telling if lost.key in left])
 
 
 def readings_of(head: Head, keys: set[Key]) -> int:

@@ -55,7 +55,7 @@ class OutboxWriter:
         finally:
             opened = self._file.take_opened()
             if opened is not None:
-                self._on_done(TakenUp(opened.stored, opened.anchors, opened.set_aside, opened.shelves))
+                self._on_done(TakenUp(opened.stored, opened.anchors, opened.set_aside, opened.shelves, opened.lost))
         return Written(order.token)
 
     def _fetch(self, order: Fetch) -> None:

@@ -2,7 +2,7 @@
 
 A write that the medium refused (no space, I/O error, no descriptor) may be there all the same, and nobody may believe it. A crash
 leaves what was synced; of what was under way, all or nothing, because a part of a transaction is none. A flipped bit takes a
-message: it cannot be read back, and is not there at the next start.
+message: it cannot be read back, and the head of its row, which has a checksum of its own, tells what it was.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from edge_agent.common.hazard import hazard
 from edge_agent.contract import encoding
 from edge_agent.delivery import machine as ev
 from edge_agent.io.outbox import Opened, OutboxFile
+from edge_agent.io.outbox_rows import head_of, is_loose
 from tests.sim.plan import Plan
 from tests.sim.world import World
 
@@ -42,14 +43,14 @@ class Card:
         return self._free_ms - self._world.now_ms
 
     def open(self, with_bodies: bool) -> Opened:
-        """As the file gives it at a start: oldest first, bodies of births always, others by size. What is rotten is gone."""
-        for key in self.rotten:
-            self.stored.pop(key, None)
-        self.rotten.clear()
+        """As the file gives it at a start: oldest first, bodies of what may stand on no shelf always. What is rotten heads tell."""
         order = sorted(self.stored.values(), key=lambda s: (encoding.parse_epoch(s.key.epoch)[0], s.key.lane, s.key.seq))
+        damaged = head_of(s for s in order if s.key in self.rotten)
+        sound = [s for s in order if s.key not in self.rotten]
         if not with_bodies:
-            order = [s if s.kind == "birth" else replace(s, body=b"", size=len(s.body)) for s in order]
-        return Opened(tuple(order), anchors=tuple(self.anchors.values()))
+            sound = [s if is_loose(s) else replace(s, body=b"", size=len(s.body)) for s in sound]
+        anchors = tuple(self.anchors.values())
+        return Opened(tuple(sound), "", len(self.rotten), anchors, tuple(damaged.shelves), tuple(damaged.telling))
 
     def new_epoch(self, random_hex: str) -> str:
         """The epoch of this start, durable before it is given. May strike."""
@@ -78,6 +79,10 @@ class Card:
         """Messages with their bodies, and the keys that cannot be read."""
         there = [key for key in keys if key in self.stored and key not in self.rotten]
         return [self.stored[key] for key in there], [key for key in keys if key not in there]
+
+    def readings_of(self, keys: Sequence[ev.Key]) -> int:
+        """Readings in messages that cannot be read, by their heads."""
+        return sum(self.stored[key].readings for key in keys if key in self.stored)
 
     def rot(self) -> ev.Stored | None:
         """A bit flips somewhere in a message; which one it was."""
@@ -124,6 +129,10 @@ class FileCard(Card):
     def fetch(self, keys: Sequence[ev.Key]) -> tuple[list[ev.Stored], list[ev.Key]]:
         """From the file."""
         return self._file.fetch(keys)
+
+    def readings_of(self, keys: Sequence[ev.Key]) -> int:
+        """By the product."""
+        return self._file.readings_of(keys)
 
     def rot(self) -> ev.Stored | None:
         """Bits of real files flip in tests of their own."""

@@ -76,7 +76,9 @@ class SimGateway:
         memory = Memory(self._plan.unsafe_bytes, self._plan.cached_bytes)
         self.courier = self._oracles.courier_class(self._plan.settings, memory)
         self._oracles.started(self.name, self._epoch)
-        self.feed(ev.Start(self._epoch, self._boot, self._birth(), opened.stored, anchors=opened.anchors, shelves=opened.shelves))
+        self.feed(
+            ev.Start(self._epoch, self._boot, self._birth(), opened.stored, "", opened.anchors, "", opened.shelves, opened.lost)
+        )
         if self._clock_known:
             self._say_time()
         self.connection.open()
@@ -254,14 +256,14 @@ class SimGateway:
         if self.card.is_refusing:
             self._later(5000, lambda: self._fetch(fetch))
             return
-        self.feed(ev.Fetched(*self.card.fetch(fetch.span.each())))
+        found, missing = self.card.fetch(fetch.span.each())
+        self.feed(ev.Fetched(found, missing, self.card.readings_of(missing)))
 
     def rot(self) -> None:
         """A bit flips on the card."""
         rotten = self.card.rot()
         if rotten is not None:
             self._world.note(f"{self.name}: {rotten.key} is damaged on the card")
-            self._oracles.rotted(self.name, rotten)
 
     # --- the link ---
 

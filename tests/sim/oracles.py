@@ -2,8 +2,8 @@
 
 At each step: no receipt beyond the durable log; no (epoch, lane, sequence) with two contents or two stamps, no readings under two
 sequences; memory within its bounds. At rest: every reading is in the log exactly once, under its gateway and epoch, with its true
-time within the stated bound; what is missing is explained by a crash inside the durability window, a gap record, a damaged card, or
-a backup that was restored; `low` never rose over anything held without a receipt that no gap record tells of; and every batch in
+time within the stated bound; what is missing is explained by a crash inside the durability window, a gap record, or a backup that
+was restored; `low` never rose over anything held without a receipt that no gap record tells of; and every batch in
 the log has its birth there. What stands behind the log is asked by rest.py.
 """
 
@@ -127,10 +127,6 @@ class Oracles:
             book = self._seen(gateway, stored.key, stored.t0, stored.body)
             book.unwritten.discard(stored.key.seq)
 
-    def rotted(self, gateway: str, stored: ev.Stored) -> None:
-        """A message on the card is damaged: it may be lost without a word if the agent dies before it asks for it."""
-        self._excused.update(_numbers(stored.body))
-
     def bounded(self, gateway: str, courier: Courier, plan: Plan) -> None:
         """However long an outage lasts, memory keeps its bounds."""
         outbox = courier.holding.outbox
@@ -251,7 +247,8 @@ class Oracles:
     def _explain(self, missing: list[Taken], gaps: list[tuple[str, m.Gap]]) -> None:
         """Each missing reading is in a batch that a gap record names, or such a batch was dropped before anybody saw it.
 
-        A gap record counts readings alone, so of unseen urgent batches any event may have been a part.
+        Of a batch of which a draft alone was seen, the gap record counts what came after it too. It counts readings alone, so
+        of unseen urgent batches any event may have been a part.
         """
         told: set[int] = set()
         unseen: defaultdict[tuple[str, str], int] = defaultdict(int)
@@ -259,10 +256,11 @@ class Oracles:
         for gateway, gap in set(gaps):  # one that was dropped with its batch is told again
             contents = self._lanes[gateway, gap.e, gap.l].contents
             known = [seq for seq in range(gap.a, gap.z + 1) if seq in contents]
-            told.update(n for seq in known for n in _numbers(contents[seq][1]))
-            if len(known) <= gap.z - gap.a:
-                unseen[gateway, gap.e] += gap.readings
-                events |= {(gateway, gap.e)} if gap.l == m.URGENT else set()
+            numbers = [n for seq in known for n in _numbers(contents[seq][1])]
+            told.update(numbers)
+            unseen[gateway, gap.e] += max(0, gap.readings - sum(not self._readings[n].is_event for n in numbers))
+            if len(known) <= gap.z - gap.a and gap.l == m.URGENT:
+                events.add((gateway, gap.e))
         for taken in missing:
             where = (taken.gateway, taken.epoch)
             if taken.number in told or (taken.is_event and where in events):

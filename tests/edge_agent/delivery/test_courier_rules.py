@@ -241,6 +241,40 @@ def test_what_overflows_is_the_oldest_and_a_gap_record_tells_of_it() -> None:
     assert any(event.kind == "outbox.dropped" for body in batches for event in body.events)
 
 
+def told_gaps(bench: Bench) -> set[tuple[str, str, int, int, str]]:
+    """Every gap record that was sent, split by sequence: epoch, lane, sequence, readings of the record, why."""
+    bodies = [head.d for head in bench.sent if isinstance(head, m.Data)]
+    return {(gap.e, gap.l, seq, gap.readings, gap.why) for body in bodies for gap in body.gaps for seq in range(gap.a, gap.z + 1)}
+
+
+def test_what_a_damaged_message_told_is_told_again_and_forgotten_in_the_same_write() -> None:
+    """Seed 940352: a message that told of what had overflowed was damaged on the card, and nobody heard of either."""
+    bench = Bench(Delivery(batch_readings=1))
+    key = ev.Key(EARLIER, "u", 7)
+    lost = ev.Lost(key, 2, [m.Gap(EARLIER, "n", 1, 1, 3, "overflow")])
+    bench.at(0, ev.Start(EPOCH, "boot-2", BIRTH, lost=[lost]))
+    assert (bench.reports, bench.courier.figures(0).dropped) == (["outbox.damaged"], 2)
+    bench.link(1000)
+    for now_ms in range(1000, 80_000, 1000):
+        bench.at(now_ms, ev.Tick())
+    assert told_gaps(bench) == {(EARLIER, "u", 7, 2, "damaged"), (EARLIER, "n", 1, 3, "overflow")}
+    (write,) = [write for write in bench.writes if key in write.forget]
+    assert any(stored.gaps == 2 for stored in write.add)
+
+
+def test_what_tells_of_gaps_and_grows_too_old_is_told_again() -> None:
+    bench = Bench(Delivery(batch_readings=1, max_bytes=4000, max_age_ms=300_000, window_ms=1000))
+    for now_ms in range(0, 40_000, 1000):
+        bench.take(now_ms, float(now_ms))
+    for now_ms in range(40_000, 900_000, 1000):
+        bench.at(now_ms, ev.Tick())
+    bench.link(900_000)
+    for now_ms in range(900_000, 1_000_000, 500):
+        bench.at(now_ms, ev.Tick())
+        bench.everything(now_ms)
+    assert {seq for _, lane, seq, _, _ in told_gaps(bench) if lane == "n"} == set(range(1, 41))
+
+
 # --- receipts ---
 
 

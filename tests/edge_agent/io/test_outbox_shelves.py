@@ -6,7 +6,9 @@ import sqlite3
 from dataclasses import replace
 from pathlib import Path
 
-from edge_agent.delivery.machine import Key, Span, Stored
+from edge_agent.contract import encoding
+from edge_agent.contract import message as m
+from edge_agent.delivery.machine import Key, Lost, Span, Stored
 from edge_agent.io.outbox import OutboxFile
 from edge_agent.io.outbox_generations import ROW_MESSAGES
 from edge_agent.io.outbox_index import PartIndex
@@ -58,6 +60,29 @@ def test_a_damaged_row_is_told_with_its_keys_and_readings(tmp_path: Path) -> Non
     file.close()
     assert (file.open().damaged, file.open().shelves) == (0, ())
     file.close()
+
+
+def test_a_damaged_message_that_told_of_gaps_is_told_with_what_it_told_until_it_is_forgotten(tmp_path: Path) -> None:
+    path = tmp_path / "outbox.db"
+    gaps = [m.Gap(EPOCH, "n", 1, 9, 27, "overflow"), m.Gap(EPOCH, "u", 2, 2, 0, "overflow", 5, 6)]
+    telling = [replace(stored(seq), body=encoding.encode_body(m.Body(gaps=gaps)), gaps=2) for seq in (21, 23)]
+    file = OutboxFile(path)
+    file.open()
+    file.write([stored(20), telling[0], stored(22), telling[1]], [])
+    file.close()
+    with sqlite3.connect(path) as database:
+        database.execute("UPDATE part_1 SET messages = zeroblob(40)")
+    database.close()
+    for forget, shelves, lost in (
+        ([], [20, 22], [21, 23]), ([21], [20, 22], [23]), ([20], [22], [23]), ([22], [], [23]), ([23], [], [])
+    ):  # fmt: skip
+        file.open()
+        file.write([], [Key(EPOCH, "n", seq) for seq in forget])
+        file.close()
+        opened = file.open()
+        assert [shelf.span.a for shelf in opened.shelves] == shelves
+        assert opened.lost == tuple(Lost(Key(EPOCH, "n", seq), 3, gaps) for seq in lost)
+        file.close()
 
 
 def test_a_damaged_head_costs_nothing_and_where_both_are_gone_the_row_goes(tmp_path: Path) -> None:
