@@ -15,7 +15,7 @@ from edge_agent.model.health import DeviceHealth, Told, accepted_again, refused
 from edge_agent.model.plan import Block, Cost, cost_of, halves, plan
 from edge_agent.model.points import Bus, Device, Point, Tcp
 from edge_agent.model.reading import Happening, Reading
-from edge_agent.model.scaling import value_of
+from edge_agent.model.scaling import values_of
 from edge_agent.model.schedule import Due, Schedule, Wait
 from edge_agent.protocols.modbus import CONFIGURATION_CODES, Ask, Master, Span
 from edge_agent.protocols.session import Garbled, LinkDown, Refused, Silence
@@ -317,7 +317,8 @@ class BusRunner:
 
 def readings_of(block: Block, words: Sequence[int], taken_ms: int) -> list[Reading]:
     """The readings of one reply; they share their instant."""
-    return [Reading(point.series, taken_ms, *value_of(point, words_of(block, point, words))) for point in block.points]
+    values = values_of(block.points, [words_of(block, point, words) for point in block.points])
+    return [Reading(point.series, taken_ms, *got) for point, got in zip(block.points, values, strict=True)]
 
 
 def words_of(block: Block, point: Point, words: Sequence[int]) -> Sequence[int]:

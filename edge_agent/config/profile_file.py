@@ -2,45 +2,38 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
 from edge_agent.common.located_model import Refused
-from edge_agent.config.quantities import Bilingual, DurationMs, FileModel, FoldedText, Id, RoleName, UnitName, between
+from edge_agent.config.device_parts import Steps, WakeFile
+from edge_agent.config.point_parts import PARTS, FactorFile, FileType, LimitsFile, TermFile, WriteFile
+from edge_agent.config.quantities import (
+    Address,
+    Bilingual,
+    ConditionText,
+    DurationMs,
+    FileModel,
+    FoldedText,
+    Id,
+    PeriodMs,
+    RoleName,
+    UnitName,
+    between,
+)
+from edge_agent.config.writing_check import check_writing
 from edge_agent.contract.message import Lane
 from edge_agent.contract.roles import ROLES
 from edge_agent.contract.units import UNITS
 from edge_agent.model.points import REGISTERS_OF, RawType, Table, WordOrder
 
-Address = Annotated[int, Field(ge=0, le=65535)]
 Nameplate = dict[str, float | int | bool | str]
-PeriodMs = Annotated[DurationMs, between(100, 86_400_000)]
 _STATE_KINDS = ("bool", "code", "bits")
-_INTEGERS = ("u16", "s16", "u32", "s32", "u64", "s64")
-
-
-class LimitsFile(FileModel):
-    """Limits of a point in its unit."""
-
-    low_low: float | None = None
-    low: float | None = None
-    high: float | None = None
-    high_high: float | None = None
-    range_low: float | None = None
-    range_high: float | None = None
-
-    @model_validator(mode="after")
-    def _ordered(self) -> Self:
-        for names in (("low_low", "low", "high", "high_high"), ("range_low", "range_high")):
-            given = [(name, value) for name in names if (value := getattr(self, name)) is not None]
-            for (below, lower), (above, upper) in pairwise(given):
-                if lower > upper:
-                    raise Refused(
-                        "CFG019", f"`{below}` ({lower:g}) is above `{above}` ({upper:g}).", "exchange or mend them.", above
-                    )
-        return self
+_FLOATS = ("f16", "f32", "f64")
+_WRITTEN_IN: dict[Table, Literal["coil", "holding"]] = {
+    "coil": "coil", "discrete": "coil", "holding": "holding", "input": "holding",
+}  # fmt: skip
 
 
 class PointFile(FileModel):
@@ -50,13 +43,18 @@ class PointFile(FileModel):
     name: Bilingual | None = None
     table: Table
     address: Address
-    type: RawType | None = None
+    type: FileType | None = None
+    half: Literal["high", "low"] | None = None
     order: WordOrder = "ABCD"
     scale: float = 1.0
     offset: float = 0.0
     decimals: Annotated[int, Field(ge=0, le=9)] | None = None
     mask: Annotated[int, Field(gt=0)] | None = None
     bit: Annotated[int, Field(ge=0, le=63)] | None = None
+    negative_from: Annotated[int, Field(gt=0)] | None = None
+    scale_by: Annotated[list[FactorFile], Field(max_length=8)] = Field(default_factory=list)
+    plus: Annotated[list[TermFile], Field(max_length=8)] = Field(default_factory=list)
+    valid_when: ConditionText | None = None
     sentinels: Annotated[list[Annotated[int, Field(ge=0)]], Field(max_length=8)] = Field(default_factory=list)
     unit: UnitName = ""
     role: RoleName = ""
@@ -66,7 +64,10 @@ class PointFile(FileModel):
     heartbeat: PeriodMs | None = None
     lane: Lane = "n"
     enabled: bool = True
+    when: ConditionText | None = None
     group: Id | None = None
+    latched: bool = False
+    write: WriteFile | None = None
     limits: LimitsFile = LimitsFile()
     texts: Annotated[dict[str, Bilingual], Field(max_length=256)] = Field(default_factory=dict)
     signs: Annotated[dict[str, Id], Field(max_length=256)] = Field(default_factory=dict)
@@ -74,7 +75,9 @@ class PointFile(FileModel):
     @property
     def raw_type(self) -> RawType:
         """The type, with its default: `bool` for coils and discrete inputs, `u16` for registers."""
-        return self.type or ("bool" if self.table in ("coil", "discrete") else "u16")
+        if self.type in PARTS:
+            return PARTS[self.type][0]
+        return self.type or ("bool" if self.table in ("coil", "discrete") else "u16")  # type: ignore[return-value]  # no part
 
     @property
     def value_kind(self) -> Literal["number", "counter", "bool", "code", "bits"]:
@@ -83,8 +86,21 @@ class PointFile(FileModel):
 
     @property
     def bits_of_value(self) -> int | None:
-        """The mask, also of `bit`."""
+        """The mask, also of `bit`, and of a type that is a part of another."""
+        if self.type in PARTS:
+            return PARTS[self.type][1] << (8 if self.half == "high" else 0)
         return self.mask if self.bit is None else 1 << self.bit
+
+    @property
+    def write_table(self) -> Literal["coil", "holding"]:
+        """Where it is written."""
+        return (self.write.table if self.write is not None else None) or _WRITTEN_IN[self.table]
+
+    @property
+    def writes_its_own_place(self) -> bool:
+        """True where it is written at the place where it is read."""
+        write = self.write
+        return write is not None and self.write_table == self.table and write.address in (None, self.address)
 
     @model_validator(mode="after")
     def _heartbeat_belongs_to_a_dead_band(self) -> Self:
@@ -108,12 +124,38 @@ class PointFile(FileModel):
             raise Refused("CFG031", f"The type `{kind}` does not fit the table `{self.table}`.", do, "type")
         if self.mask is not None and self.bit is not None:
             raise Refused("CFG031", "`mask` and `bit` exclude each other.", "keep one of them.", "bit")
+        if self.type in PARTS and (self.mask is not None or self.bit is not None):
+            key = "mask" if self.mask is not None else "bit"
+            raise Refused(
+                "CFG031", f"`{self.type}` is a part of a register; `{key}` asks for another.", f"write `type: {kind}`.", key
+            )
         bits = self.bits_of_value
-        if bits is not None and (kind not in _INTEGERS or bits >> (16 * span)):
+        if bits is not None and (kind in (*_FLOATS, "bool") or bits >> (16 * span)):
             key = "bit" if self.bit is not None else "mask"
             raise Refused(
                 "CFG031", f"`{key}` reaches outside a value of type `{kind}`.", "mend it, or choose a wider integer type.", key
             )
+        if self.half is not None and self.type not in ("u8", "s8", "bcd8"):
+            raise Refused("CFG031", "`half` belongs to the types u8, s8 and bcd8.", "leave it out, or choose one of them.", "half")
+        if self.negative_from is not None and not kind.startswith(("u", "bcd")):
+            what = f"`negative_from` belongs to unsigned types; `{kind}` has a sign of its own."
+            raise Refused("CFG031", what, "choose a type such as `u16`, or leave it out.", "negative_from")
+        return self
+
+    @model_validator(mode="after")
+    def _related(self) -> Self:
+        if (self.scale_by or self.plus) and self.value_kind in _STATE_KINDS:
+            key = "scale_by" if self.scale_by else "plus"
+            raise Refused("CFG031", f"A point of kind `{self.value_kind}` is not scaled.", f"leave `{key}` out.", key)
+        if self.latched and self.group is not None:
+            what = "A latched point is read by a request of its own; a group is read together."
+            raise Refused("CFG031", what, "leave `group` or `latched` out.", "latched")
+        return self
+
+    @model_validator(mode="after")
+    def _writable(self) -> Self:
+        if self.write is not None:
+            check_writing(self)
         return self
 
     @model_validator(mode="after")
@@ -167,6 +209,7 @@ class RequestsFile(FileModel):
     timeout: Annotated[DurationMs, between(20, 60_000)] | None = None
     turnaround: Annotated[DurationMs, between(0, 60_000)] | None = None
     retries: Annotated[int, Field(ge=0, le=5)] | None = None
+    keepalive: Annotated[DurationMs, between(0, 3_600_000)] | None = None
     gaps: bool | None = None
     holes: Annotated[list[HoleFile], Field(max_length=500)] | None = None
 
@@ -197,4 +240,7 @@ class ProfileFile(FileModel):
     requests: RequestsFile = RequestsFile()
     nameplate: Nameplate = Field(default_factory=dict)
     period: PeriodMs = 1000
+    setup: Steps = Field(default_factory=list)
+    wake: WakeFile | None = None
+    trigger: Steps = Field(default_factory=list)
     points: Annotated[list[PointFile], Field(min_length=1, max_length=2000)]

@@ -16,6 +16,7 @@ from edge_agent.contract.message import Text
 from edge_agent.contract.roles import ROLES
 from edge_agent.contract.topics import is_id
 from edge_agent.contract.units import UNITS
+from edge_agent.model.condition import Unreadable, parse
 
 _DURATION = re.compile(r"([0-9]{1,12}(?:\.[0-9]{1,9})?)\s*(ms|s|min|h|d)")
 _MS_OF = {"ms": 1, "s": 1000, "min": 60_000, "h": 3_600_000, "d": 86_400_000}
@@ -129,6 +130,14 @@ def _role(value: str) -> str:
     raise Refused("CFG023", f"The role `{value}` is not in the list of roles.", do)
 
 
+def _condition(value: str) -> str:
+    try:
+        parse(value)
+    except Unreadable as error:
+        raise Refused("CFG034", error.what, error.do) from error
+    return value
+
+
 Id = Annotated[str, BeforeValidator(_folded), AfterValidator(_id)]
 """An id of a site, gateway, bus, device, equipment or point."""
 DurationMs = Annotated[int, BeforeValidator(_duration_ms)]
@@ -139,5 +148,11 @@ UnitName = Annotated[str, BeforeValidator(_folded), AfterValidator(_unit)]
 """One of contract/units.py."""
 RoleName = Annotated[str, BeforeValidator(_folded), AfterValidator(_role)]
 """One of contract/roles.py, or empty."""
+Address = Annotated[int, Field(ge=0, le=65535)]
+"""A wire address; counts from 0."""
+PeriodMs = Annotated[DurationMs, between(100, 86_400_000)]
+"""How often something is read."""
+ConditionText = Annotated[str, BeforeValidator(_folded), AfterValidator(_condition)]
+"""A condition (model/condition.py), known to be readable."""
 FoldedText = Annotated[str, BeforeValidator(_folded)]
 """A text whose full-width characters are folded."""

@@ -9,13 +9,17 @@ from pathlib import Path
 from typing import TypeVar
 
 from edge_agent import __version__
-from edge_agent.config.profile_file import HoleFile, LimitsFile, PointFile, RequestsFile
+from edge_agent.config.device_parts import StepFile
+from edge_agent.config.point_parts import FactorFile, LimitsFile
+from edge_agent.config.profile_file import HoleFile, PointFile, RequestsFile
 from edge_agent.config.profiles import Profile
 from edge_agent.config.quantities import text_of
 from edge_agent.config.site_file import BrokerFile, BusFile, DeliveryFile, DeviceFile, EquipmentFile, MqttFile, SiteFile, TlsFile
+from edge_agent.config.writing_check import resolved_write
 from edge_agent.contract import message
 from edge_agent.contract.message import BirthBody, Limits, Series
 from edge_agent.model import points as resolved
+from edge_agent.model.condition import parse
 
 SOFTWARE = f"edge-agent {__version__}"
 _MAX_DECIMALS = 9
@@ -114,6 +118,7 @@ def _device(parts: DeviceParts, first_series: int, bus: BusFile) -> resolved.Dev
     enabled = [point for point in parts.points if point.enabled]
     points = tuple(_point(point, parts, first_series + number) for number, point in enumerate(enabled))
     plain = resolved.Device("", 0, ())
+    wake = profile.file.wake if profile is not None else None
     no_holes: list[HoleFile] = []
     holes = _said(asked, "holes", no_holes)
     return resolved.Device(
@@ -130,6 +135,11 @@ def _device(parts: DeviceParts, first_series: int, bus: BusFile) -> resolved.Dev
         turnaround_ms=_said(asked, "turnaround", plain.turnaround_ms),
         holes=tuple((hole.table, hole.first, hole.last) for hole in holes),
         gaps=_said(asked, "gaps", plain.gaps),
+        setup=_steps(profile.file.setup) if profile is not None else (),
+        wake=_steps(wake.steps) if wake is not None else (),
+        wake_after_ms=wake.after if wake is not None else 0,
+        trigger=_steps(profile.file.trigger) if profile is not None else (),
+        keepalive_ms=_said(asked, "keepalive", plain.keepalive_ms),
         name=text_of(file.name) or (text_of(profile.file.title) if profile is not None else None),
         nameplate={**(profile.file.nameplate if profile is not None else {}), **file.nameplate},
         part_of=file.part_of or "",
@@ -159,7 +169,11 @@ def _point(file: PointFile, parts: DeviceParts, series: int) -> resolved.Point:
         offset=file.offset,
         decimals=file.decimals if file.decimals is not None else decimals_of(file),
         mask=file.bits_of_value,
+        negative_from=file.negative_from,
         sentinels=tuple(file.sentinels),
+        scale_by=tuple(_factor(factor) for factor in file.scale_by),
+        plus=tuple(resolved.Term(term.of, term.times) for term in file.plus),
+        valid_when=parse(file.valid_when) if file.valid_when is not None else None,
         unit=file.unit,
         role=file.role,
         kind=file.value_kind,
@@ -169,10 +183,20 @@ def _point(file: PointFile, parts: DeviceParts, series: int) -> resolved.Point:
         lane=file.lane,
         limits=_limits(file.limits),
         group=file.group or "",
+        latched=file.latched,
+        write=resolved_write(file),
         name=text_of(file.name),
         texts={code: pair.resolved() for code, pair in file.texts.items()},
         signs=dict(file.signs),
     )
+
+
+def _factor(file: FactorFile) -> resolved.Factor:
+    return resolved.Factor(file.of, file.taken, tuple((int(code), by) for code, by in file.factors.items()))
+
+
+def _steps(files: Sequence[StepFile]) -> tuple[resolved.Step, ...]:
+    return tuple(resolved.Step(s.table, s.address, tuple(s.words or ()), s.wait, s.code, s.read or 0) for s in files)
 
 
 def _period(file: PointFile, parts: DeviceParts) -> int:
@@ -191,7 +215,7 @@ def _heartbeat(file: PointFile, parts: DeviceParts) -> int:
 
 def decimals_of(file: PointFile) -> int | None:
     """Decimals that scale and offset give an integer raw value; None for floats and where they would be many."""
-    if file.raw_type in ("f32", "f64", "bool") or file.value_kind in ("bool", "code", "bits"):
+    if file.raw_type in ("f16", "f32", "f64", "bool") or file.scale_by or file.plus or file.value_kind in ("bool", "code", "bits"):
         return None
     exponents = [Decimal(repr(number)).normalize().as_tuple().exponent for number in (file.scale, file.offset)]
     decimals = max(0, *(-exponent for exponent in exponents if isinstance(exponent, int)))

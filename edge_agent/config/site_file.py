@@ -7,8 +7,8 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from edge_agent.common.located_model import Refused
-from edge_agent.config.profile_file import Nameplate, PeriodMs, RequestsFile
-from edge_agent.config.quantities import Bilingual, DurationMs, FileModel, FoldedText, Id, SizeBytes, between
+from edge_agent.config.profile_file import Nameplate, RequestsFile
+from edge_agent.config.quantities import Bilingual, DurationMs, FileModel, FoldedText, Id, PeriodMs, SizeBytes, between
 from edge_agent.contract.topics import DEFAULT_ROOT, ID_PATTERN
 from edge_agent.model.points import Framing
 

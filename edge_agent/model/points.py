@@ -9,10 +9,12 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from edge_agent.contract.message import URGENT, URGENT_HOLD_MS, Lane, Limits, Text
+from edge_agent.model.condition import Condition
 
 Table = Literal["coil", "discrete", "holding", "input"]
 """Modbus tables: functions 1, 2, 3, 4."""
-RawType = Literal["bool", "u16", "s16", "u32", "s32", "u64", "s64", "f32", "f64", "bcd16", "bcd32"]
+RawType = Literal["bool", "u16", "s16", "u32", "s32", "u64", "s64", "f16", "f32", "f64", "bcd16", "bcd32", "bcd64"]
+"""Parts of them (8 and 24 bits, halves of a register) are these with a mask."""
 WordOrder = Literal["ABCD", "CDAB", "BADC", "DCBA"]
 """Wire bytes of a value, A the most significant; for 64 bits the same pattern over words and bytes."""
 Framing = Literal["rtu", "ascii", "tcp", "rtu-over-tcp"]
@@ -20,7 +22,8 @@ Framing = Literal["rtu", "ascii", "tcp", "rtu-over-tcp"]
 NO_LIMITS = Limits()
 
 REGISTERS_OF: dict[str, int] = {
-    "bool": 1, "u16": 1, "s16": 1, "bcd16": 1, "u32": 2, "s32": 2, "f32": 2, "bcd32": 2, "u64": 4, "s64": 4, "f64": 4,
+    "bool": 1, "u16": 1, "s16": 1, "f16": 1, "bcd16": 1, "u32": 2, "s32": 2, "f32": 2, "bcd32": 2,
+    "u64": 4, "s64": 4, "f64": 4, "bcd64": 4,
 }  # fmt: skip
 
 
@@ -37,19 +40,48 @@ class Write:
     """22: the bits of the point's mask alone (mask write)."""
     low: float | None = None
     high: float | None = None
-    """Bounds of what may be written, in the point's unit; None: those of the raw type."""
+    """Bounds of what may be written, in the point's unit; both are given for numbers."""
+    codes: tuple[int, ...] = ()
+    """The only values that may be written; empty: any within the bounds."""
+    on: int = 1
+    off: int = 0
+    """Raw values of true and false."""
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One write that a device wants before it can be read."""
+    """One request that a device wants before it can be read: a write, or a read whose answer nobody uses."""
 
-    table: Literal["coil", "holding"]
+    table: Table
     address: int
-    words: tuple[int, ...]
-    """Raw registers (0-65535), or bits (0/1)."""
+    words: tuple[int, ...] = ()
+    """Raw registers (0-65535), or bits (0/1), to write; of a read none."""
     wait_ms: int = 0
     """Time to leave the device alone after it."""
+    function: Literal[1, 2, 3, 4, 5, 6, 15, 16] = 16
+    """1-4: a read of `count`."""
+    count: int = 0
+    """Registers or bits that a read asks for. 0 occurs: Yosemitech probes are started by a read of no register."""
+
+
+@dataclass(frozen=True, slots=True)
+class Factor:
+    """A multiplier of a point's value that another point of the same reply gives."""
+
+    of: str
+    """The other point's id; its value after its own scale."""
+    taken: Literal["factor", "decimals", "exponent"] = "factor"
+    """decimals: divides by 10 to the power of it; exponent: multiplies by that."""
+    table: tuple[tuple[int, float], ...] = ()
+    """Multipliers by code; a code that is not among them leaves the point without value."""
+
+
+@dataclass(frozen=True, slots=True)
+class Term:
+    """What another point of the same reply adds to a point's value."""
+
+    of: str
+    times: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +103,15 @@ class Point:
     """Decimals of an integer raw value after scaling; None: as many as scale and offset have."""
     mask: int | None = None
     """Bits of the raw word(s) that belong to the point; the value is shifted down to the mask's lowest bit."""
+    negative_from: int | None = None
+    """Raw values from here on mean minus what they are above it (magnitude with a sign); None: they do not."""
     sentinels: tuple[int, ...] = ()
-    """Raw words (as one unsigned number) that mean "no value"."""
+    """Raw words (as one unsigned number), or the point's own bits of them, that mean "no value"."""
+    scale_by: tuple[Factor, ...] = ()
+    """Multipliers that stand in other points of the same group, beside `scale`."""
+    plus: tuple[Term, ...] = ()
+    valid_when: Condition | None = None
+    """On points of the same group: where it is false the point has no value."""
     unit: str = ""
     role: str = ""
     kind: Literal["number", "counter", "bool", "code", "bits"] = "number"
@@ -97,6 +136,11 @@ class Point:
     def span(self) -> int:
         """Registers or bits it takes."""
         return REGISTERS_OF[self.type]
+
+    @property
+    def leans(self) -> bool:
+        """True if its value depends on other points of the same reply."""
+        return bool(self.scale_by or self.plus) or self.valid_when is not None
 
 
 @dataclass(frozen=True, slots=True)

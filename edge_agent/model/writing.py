@@ -15,7 +15,8 @@ from edge_agent.model.points import REGISTERS_OF, Point, RawType, Write
 from edge_agent.model.scaling import in_order
 
 _SIGNED: frozenset[RawType] = frozenset(("s16", "s32", "s64"))
-_DIGITS: dict[str, int] = {"bcd16": 4, "bcd32": 8}
+_DIGITS: dict[str, int] = {"bcd16": 4, "bcd32": 8, "bcd64": 16}
+_FLOATS: dict[str, str] = {"f16": ">e", "f32": ">f", "f64": ">d"}
 _TRUE = frozenset(("true", "on", "yes", "1", "open", "start", "是", "开", "启动"))
 _FALSE = frozenset(("false", "off", "no", "0", "close", "closed", "stop", "否", "关", "停止"))
 
@@ -67,14 +68,14 @@ def change_of(point: Point, wanted: Value) -> Change:
         do = "read it; where the manual allows writing, give the point a `write:` in a profile of your own."
         raise NotWritable(f"The profile does not make `{point.id}` writable.", do)
     if isinstance(wanted, bool):
-        raw = int(wanted)
+        raw = write.on if wanted else write.off
     elif not isinstance(wanted, int | float):
         raise NotWritable("A value is needed.", f"write a number{_in_unit(point)}.")
     else:
         _check_bounds(point, write, wanted)
-        if write.type in ("f32", "f64"):
+        if write.type in _FLOATS:
             return _float_change(write, float((_exact(wanted) - _exact(point.offset)) / _exact(point.scale)), wanted)
-        raw = _raw(point, wanted)
+        raw = _with_sign(point, _raw(point, wanted), wanted)
     return _integer_change(point, write, raw, wanted)
 
 
@@ -87,9 +88,24 @@ def _check_bounds(point: Point, write: Write, wanted: float) -> None:
         raise NotWritable(
             f"{wanted:g} is {'below' if below else 'above'} what may be written.", f"write {low} to {high}{_in_unit(point)}."
         )
-    if point.kind == "code" and point.texts and str(wanted) not in point.texts:
+    if write.codes and wanted not in write.codes:
+        allowed = ", ".join(str(code) for code in write.codes[:12])
+        raise NotWritable(f"{wanted:g} is not among the values that may be written.", f"write one of {allowed}.")
+    if point.kind == "code" and not write.codes and point.texts and str(wanted) not in point.texts:
         known = ", ".join(f"{code} ({words.en})" for code, words in list(point.texts.items())[:12])
         raise NotWritable(f"{wanted:g} is none of its codes.", f"write one of {known}.")
+
+
+def _with_sign(point: Point, raw: int, wanted: float) -> int:
+    """The raw value where negative ones are coded as magnitude above a bound."""
+    bound = point.negative_from
+    if bound is None:
+        return raw
+    if raw >= bound or raw <= -bound:
+        raise NotWritable(
+            f"{wanted:g} becomes the raw value {raw}, which has no place beside its sign.", "write a value nearer to zero."
+        )
+    return bound - raw if raw < 0 else raw
 
 
 def _raw(point: Point, wanted: float) -> int:
@@ -132,7 +148,7 @@ def _coded(raw_type: RawType, raw: int, bits: int, wanted: Value) -> int:
 
 def _float_change(write: Write, raw: float, wanted: float) -> Change:
     try:
-        packed = struct.pack(">f" if write.type == "f32" else ">d", raw)
+        packed = struct.pack(_FLOATS[write.type], raw)
     except OverflowError:
         raise NotWritable(f"{wanted:g} does not fit {write.type}.", "write a smaller number.") from None
     wire = in_order(packed, write.order)
@@ -152,7 +168,8 @@ def is_as_wanted(point: Point, change: Change, read: Value) -> bool:
     if isinstance(read, float) or isinstance(change.value, float):
         if not isinstance(read, int | float) or not isinstance(change.value, int | float):
             return False
-        step = abs(point.scale) / 2 if point.type not in ("f32", "f64") else max(abs(float(change.value)), 1e-6) * 1e-6
+        fine = {"f16": 1e-3, "f32": 1e-6, "f64": 1e-6}.get(point.type)
+        step = abs(point.scale) / 2 if fine is None else max(abs(float(change.value)), 1e-6) * fine
         return abs(float(read) - float(change.value)) <= step
     return read == change.value
 

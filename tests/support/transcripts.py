@@ -25,7 +25,7 @@ from edge_agent.contract.message import Value
 from edge_agent.model.plan import Block, Cost, plan
 from edge_agent.model.points import Device, Framing, Point, Table
 from edge_agent.model.reading import Reading
-from edge_agent.model.scaling import value_of
+from edge_agent.model.scaling import values_of
 from edge_agent.protocols.modbus import Ask, Master, Span, Tally
 from edge_agent.protocols.session import Failure, Flush, Pause, Receive, Refused, Reopen, Send, Session, Silence
 
@@ -236,7 +236,8 @@ def replay(
             _check_failure(exchange, failure)
             continue
         assert not exchange.failure, f"line {exchange.steps[0].line}: gave {words}"
-        made = {point.id: (point, *value_of(point, point_words(block, point, words))) for point in block.points}
+        values = values_of(block.points, [point_words(block, point, words) for point in block.points])
+        made = {point.id: (point, *got) for point, got in zip(block.points, values, strict=True)}
         for shown in exchange.shown:
             assert shown.point in made, f"line {shown.line}: the request does not read `{shown.point}` but {sorted(made)}"
             point, value, quality = made.pop(shown.point)

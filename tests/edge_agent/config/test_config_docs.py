@@ -10,7 +10,9 @@ import pytest
 from pydantic import BaseModel
 
 from edge_agent.common.located_yaml import parse_yaml, validate
-from edge_agent.config.profile_file import HoleFile, LimitsFile, PointFile, ProfileFile, RequestsFile, SerialFactory
+from edge_agent.config.device_parts import StepFile, WakeFile
+from edge_agent.config.point_parts import FactorFile, LimitsFile, TermFile, WriteFile
+from edge_agent.config.profile_file import HoleFile, PointFile, ProfileFile, RequestsFile, SerialFactory
 from edge_agent.config.site_file import (
     BrokerFile,
     BusFile,
@@ -35,7 +37,22 @@ PROBLEMS = "".join(
 
 def keys() -> Iterator[tuple[str, str, str]]:
     for page, models in (
-        (PROFILES, (ProfileFile, PointFile, RequestsFile, SerialFactory, LimitsFile, HoleFile)),
+        (
+            PROFILES,
+            (
+                ProfileFile,
+                PointFile,
+                RequestsFile,
+                SerialFactory,
+                LimitsFile,
+                HoleFile,
+                WriteFile,
+                StepFile,
+                WakeFile,
+                FactorFile,
+                TermFile,
+            ),
+        ),
         (
             SITE,
             (

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import json
+import math
 import struct
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge_agent.contract.message import Limits
+from edge_agent.contract.message import Limits, Value
 from edge_agent.contract.quality import Quality
-from edge_agent.model.points import Point
-from edge_agent.model.scaling import value_of
+from edge_agent.model.condition import parse
+from edge_agent.model.points import Factor, Point, Term
+from edge_agent.model.scaling import value_of, values_of
 
 VECTORS = json.loads((Path(__file__).parents[2] / "vectors" / "modbus.json").read_text())["vectors"]
 TYPES = {
@@ -110,3 +113,82 @@ def test_a_float32_reads_back_the_same(number: float) -> None:
     got, _ = value_of(point("f32"), words(struct.pack(">f", number)))
     assert struct.pack(">f", got) == struct.pack(">f", number)
     assert len(repr(got)) <= len(repr(number))
+
+
+def reply(**points: tuple[Point, list[int]]) -> dict[str, tuple[Value, Quality]]:
+    given_points = [replace(p, id=name, group="g") for name, (p, _) in points.items()]
+    got = values_of(given_points, [raw for _, raw in points.values()])
+    return dict(zip(points, got, strict=True))
+
+
+def test_halves_and_parts_are_signed_at_their_own_width() -> None:
+    assert value_of(point("s16", mask=0xFF00), [0xFE01])[0] == -2
+    assert value_of(point("s32", mask=0xFFFFFF), [0x12FF, 0xFFFE])[0] == -2
+    assert value_of(point("bcd16", mask=0xFF), [0xAB42])[0] == 42
+
+
+def test_magnitude_and_sign() -> None:
+    assert [value_of(point("u16", negative_from=0x8000), [raw])[0] for raw in (5, 0x8005, 0x8000)] == [5, -5, 0]
+    assert value_of(point("u16", negative_from=10000, scale=0.1, decimals=1), [10015])[0] == -1.5
+    assert value_of(point("bcd16", negative_from=8000), [0x8012])[0] == -12
+
+
+def test_the_sentinel_of_a_part_is_its_own() -> None:
+    low = point("u16", mask=0x00FF, sentinels=(0xFF,))
+    assert [value_of(low, [raw]) for raw in (0x01FF, 0x00FF, 0xFF01)] == [BAD, BAD, (1, Quality.GOOD)]
+    assert value_of(point("u16", mask=1, kind="bool", sentinels=(0xFFFF,)), [3])[0] is True
+
+
+@given(st.integers(0, 0xFFFF))
+def test_a_half_float_is_the_shortest_decimal_that_reads_back(raw: int) -> None:
+    number = struct.unpack(">e", struct.pack(">H", raw))[0]
+    got, quality = value_of(point("f16"), [raw])
+    if not math.isfinite(number):
+        assert (got, quality) == BAD
+    else:
+        assert isinstance(got, float)
+        assert struct.pack(">e", got) == struct.pack(">H", raw)
+        assert len(repr(got)) <= len(repr(number))
+
+
+def test_decimals_and_unit_stand_in_other_registers() -> None:
+    table = ((16, 1.0), (17, 0.01))
+    level = point("s16", scale_by=(Factor("places", "decimals"), Factor("unit", table=table)))
+    for places, unit, want in ((3, 16, 2.714), (1, 17, 2.714), (0, 16, 2714.0)):
+        got = reply(level=(level, [2714]), places=(point("u16"), [places]), unit=(point("u16"), [unit]))
+        assert got["level"] == (want, Quality.GOOD)
+    assert reply(level=(level, [2714]), places=(point("u16"), [3]), unit=(point("u16"), [5]))["level"] == BAD
+    assert reply(level=(level, [2714]), places=(point("u16"), [3]))["level"] == BAD
+    assert reply(level=(level, [2714]), places=(point("u16"), [31]), unit=(point("u16"), [16]))["level"] == BAD
+    doubtful = point("u16", limits=Limits(range_high=3))
+    assert reply(level=(level, [2714]), places=(doubtful, [4]), unit=(point("u16"), [16]))["level"] == BAD
+
+
+def test_factors_exponents_and_sums() -> None:
+    energy = point("u32", scale=0.01, scale_by=(Factor("pt"), Factor("ct")))
+    assert reply(e=(energy, [0, 1234]), pt=(point("u16"), [10]), ct=(point("u16"), [20]))["e"][0] == 2468.0
+    power = point("u16", mask=0x0FFF, scale_by=(Factor("x", "exponent"),))
+    assert reply(p=(power, [0x2007]), x=(point("u16", mask=0x3000), [0x2007]))["p"][0] == 700.0
+    hours = point("u16", plus=(Term("thousands", 1000.0),))
+    assert reply(h=(hours, [517]), thousands=(point("u16"), [12]))["h"][0] == 12517.0
+    total = point("s32", plus=(Term("fraction"),))
+    assert reply(t=(total, [0, 17]), fraction=(point("f32"), [0x3F00, 0]))["t"][0] == 17.5
+    assert reply(t=(total, [0, 17]), fraction=(point("f32"), [0x7FC0, 0]))["t"] == BAD
+
+
+def test_a_status_gates_a_value() -> None:
+    flow = point("f32", valid_when=parse("ready == 0 and not alarm"))
+    readings = [
+        reply(flow=(flow, [0x3F00, 0]), ready=(point("u16"), [r]), alarm=(point("u16", mask=1, kind="bool"), [a]))["flow"]
+        for r, a in ((0, 0), (1, 0), (0, 1))
+    ]
+    assert readings == [(0.5, Quality.GOOD), BAD, BAD]
+    assert value_of(flow, [0x3F00, 0]) == BAD  # alone it is never taken for valid
+    unknown = point("u16", sentinels=(9,))
+    assert reply(flow=(point("f32", valid_when=parse("not alarm")), [0x3F00, 0]), alarm=(unknown, [9]))["flow"] == BAD
+
+
+def test_the_sentinel_stands_in_another_register() -> None:
+    depth = point("f32", valid_when=parse("depth != no-value"))
+    assert reply(depth=(depth, [0x3F00, 0]), **{"no-value": (point("f32"), [0xC2C8, 0])})["depth"] == (0.5, Quality.GOOD)
+    assert reply(depth=(depth, [0xC2C8, 0]), **{"no-value": (point("f32"), [0xC2C8, 0])})["depth"] == BAD

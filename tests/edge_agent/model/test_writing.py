@@ -38,6 +38,10 @@ def test_words_of_what_a_person_types(point: Point, text: str, words: tuple[int,
     ("point", "text", "why"),
     [
         (SPEED, "50.1", "above"),
+        (replace(MODE, write=Write("holding", 7, "u16", codes=(2,))), "0", "not among the values that may be written"),
+        (replace(SPEED, scale=1.0, negative_from=100, write=Write("holding", 1, "u16")), "100", "no place beside its sign"),
+        (replace(SPEED, scale=1.0, negative_from=100, write=Write("holding", 1, "u16")), "-100", "no place beside its sign"),
+        (replace(SPEED, write=Write("holding", 1, "f16"), scale=1.0), "70000", "does not fit f16"),
         (SPEED, "-1", "below"),
         (SPEED, "45.55", "steps of 0.1"),
         (SPEED, "fast", "no number"),
@@ -57,6 +61,18 @@ def test_what_cannot_be_written_is_refused(point: Point, text: str, why: str) ->
         change_of(point, wanted_value(point, text))
 
 
+def test_raw_values_of_true_and_false_are_the_profiles() -> None:
+    register = replace(VALVE, write=Write("holding", 5, "u16", on=0xFF00, off=0x0100))
+    assert [change_of(register, value).words for value in (True, False)] == [(0xFF00,), (0x0100,)]
+
+
+def test_magnitude_and_sign() -> None:
+    point = replace(SPEED, scale=0.1, negative_from=10000, write=Write("holding", 1, "u16"))
+    assert change_of(point, -1.5).words == (10015,)
+    assert value_of(point, (10015,))[0] == -1.5
+    assert change_of(replace(SPEED, scale=1.0, type="f16", write=Write("holding", 1, "f16")), 0.5).words == (0x3800,)
+
+
 def test_the_nearest_values_are_named() -> None:
     with pytest.raises(NotWritable) as refused:
         change_of(SPEED, 45.55)
@@ -72,6 +88,7 @@ def test_other_bits_of_the_register_stay() -> None:
 _INTEGERS: list[tuple[RawType, int, int]] = [
     ("u16", 0, 65535), ("s16", -32768, 32767), ("u32", 0, (1 << 32) - 1), ("s32", -(1 << 31), (1 << 31) - 1),
     ("u64", 0, (1 << 53) - 1), ("s64", -(1 << 53), 1 << 53), ("bcd16", 0, 9999), ("bcd32", 0, 99_999_999),
+    ("bcd64", 0, (1 << 53) - 1),
 ]  # fmt: skip
 
 
