@@ -10,13 +10,16 @@ from typing import Literal
 from edge_agent.bus import readings_of
 from edge_agent.common.clock import Clock
 from edge_agent.common.problem import Problem, ProblemError
+from edge_agent.contract.message import Value
 from edge_agent.contract.quality import Quality
 from edge_agent.io.link import NO_SERIAL_PORT, Driver, Link, Watch, open_link
 from edge_agent.model.health import no_value
 from edge_agent.model.plan import Block, cost_of, halves, plan
 from edge_agent.model.points import Bus, Device, Point, Serial
 from edge_agent.model.reading import Reading
-from edge_agent.protocols.modbus import CONFIGURATION_CODES, Ask, Master, Span
+from edge_agent.model.scaling import value_of
+from edge_agent.model.writing import Change, is_as_wanted, merged
+from edge_agent.protocols.modbus import CONFIGURATION_CODES, MASK_WRITE, Ask, Master, Span, mask_request, write_request
 from edge_agent.protocols.session import Failure, Garbled, LinkDown, Refused, Silence
 
 _SCAN_TIMEOUT_MS = 300
@@ -29,6 +32,16 @@ class Visit:
 
     readings: list[tuple[Point, Reading]] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What came of writing one point. before, after: what it said; None where it could not be read."""
+
+    outcome: Literal["written", "differs", "refused", "unknown", "declined"]
+    before: Value
+    after: Value
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +135,45 @@ class Visitor:
                     self._without_value(left, Quality.BAD_COMM, found)
                 found.problems.append(device_problem(self._bus, device, failure))
                 return
+
+    def value_of(self, device: Device, point: Point) -> Value:
+        """What a point says now; None where it cannot be read, or has no value. Raises ProblemError BUS101."""
+        words = self._words(device, Span(point.table, point.address, point.span))
+        return value_of(point, words)[0] if words is not None else None
+
+    def write(self, device: Device, point: Point, change: Change, before: Value) -> Written:
+        """Writes once and reads back. before: what the point said. Raises ProblemError BUS101 where the link ends before that."""
+        try:
+            request = self._request_of(device, change)
+            self._driver.run(self._master.write(device.unit, request, device.timeout_ms, device.pause_ms), Watch())
+        except Refused as failure:
+            return Written("refused", before, None, str(failure))
+        except (Silence, Garbled, LinkDown) as failure:
+            return Written("unknown", before, None, str(failure))
+        after = self.value_of(device, point)
+        if after is None and before is None:
+            return Written("written", before, None)
+        return Written("written" if is_as_wanted(point, change, after) else "differs", before, after)
+
+    def _request_of(self, device: Device, change: Change) -> bytes:
+        """The PDU of a change; where bits alone change and the device has no function for that, with its other bits as they are."""
+        if change.mask is None:
+            return write_request(change.function, change.address, change.words)
+        if change.function == MASK_WRITE:
+            return mask_request(change.address, change.mask, change.words[0])
+        now = self._words(device, Span("holding", change.address, 1))
+        if now is None:
+            raise Silence
+        return write_request(change.function, change.address, merged(change, now[0]))
+
+    def _words(self, device: Device, span: Span) -> tuple[int, ...] | None:
+        ask = Ask(device.unit, span, device.timeout_ms, device.pause_ms, device.retries)
+        try:
+            return self._driver.run(self._master.read(ask), Watch())
+        except LinkDown as down:
+            raise ProblemError(link_problem(self._bus, down)) from down
+        except Failure:
+            return None
 
     def look(self, unit: int, timeout_ms: int) -> Found | None:
         """What is at a unit; None: nothing answers."""

@@ -24,6 +24,7 @@ FUNCTIONS: dict[Table, int] = {"coil": 1, "discrete": 2, "holding": 3, "input": 
 MAX_BITS, MAX_REGISTERS = 2000, 125
 CONFIGURATION_CODES = frozenset((1, 2, 3))
 """Exceptions that asking again cannot change: illegal function, address, value."""
+MASK_WRITE = 22
 _LATER_CODES = frozenset((5, 6))
 _GATEWAY_CODES = frozenset((10, 11))
 _BUSY_PAUSE_MS = 200
@@ -123,9 +124,15 @@ def write_request(function: int, address: int, values: Sequence[int]) -> bytes:
     return bytes((function,)) + bytes(body)
 
 
+def mask_request(address: int, mask: int, word: int) -> bytes:
+    """The PDU that changes the bits of `mask` in one register to those of `word` (function 22), all others stay."""
+    return bytes((MASK_WRITE,)) + b"".join(number.to_bytes(2, "big") for number in (address, ~mask & 0xFFFF, word & mask))
+
+
 def write_expected(request: bytes) -> Expected:
-    """The reply to a write: its first five bytes again."""
-    return Expected(request[:5], 5)
+    """The reply to a write: its first five bytes again; of a mask write all seven."""
+    length = 7 if request[0] == MASK_WRITE else 5
+    return Expected(request[:length], length)
 
 
 class Master:
@@ -153,6 +160,13 @@ class Master:
         """The words of a span. Raises Silence, Garbled, Refused; LinkDown comes from the link."""
         pdu = yield from self._repeated(ask)
         return read_words(ask.span, pdu)
+
+    def write(self, unit: int, request: bytes, timeout_ms: int, pause_ms: int = 0) -> Session[None]:
+        """Sends a write (`write_request`, `mask_request`) once. Raises as `read`.
+
+        Never repeated: after a failure nobody knows whether the device took it; that is for the caller to find out by reading.
+        """
+        yield from self._exchange(unit, request, write_expected(request), timeout_ms, pause_ms)
 
     def identify(self, unit: int, timeout_ms: int) -> Session[dict[int, str]]:
         """Texts of device identification, function 43/14: 0 vendor, 1 product, 2 revision. Raises as `read`."""

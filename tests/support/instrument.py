@@ -24,6 +24,10 @@ class Behaviour:
     units: dict[int, dict[int, int]] = field(default_factory=dict)
     """unit -> holding register -> word."""
     silent: set[int] = field(default_factory=set)
+    locked: set[int] = field(default_factory=set)
+    """Addresses that refuse to be written, exception 2."""
+    deaf: bool = False
+    """Says yes to what is written, and keeps what it had."""
     busy: set[int] = field(default_factory=set)
     """Units that answer with exception 4."""
     echo: bool = False
@@ -48,11 +52,35 @@ class Behaviour:
         if unit in self.busy:
             return bytes((pdu[0] | 0x80, 4))
 
+        if pdu[0] in (5, 6, 15, 16, 22):
+            return self._write(registers, pdu)
+
         def read(function: int, address: int, count: int) -> list[int] | int:
             words = [registers.get(at) for at in range(address, address + count)]
             return 2 if function != 3 or None in words else [word for word in words if word is not None]
 
         return answer(pdu, read)
+
+    def _write(self, registers: dict[int, int], pdu: bytes) -> bytes:
+        """Coils are the registers of their address: 0 or 1."""
+        function, address, word = pdu[0], int.from_bytes(pdu[1:3], "big"), int.from_bytes(pdu[3:5], "big")
+        match function:
+            case 5:
+                words = {address: int(word == 0xFF00)}
+            case 6:
+                words = {address: word}
+            case 22:
+                other = int.from_bytes(pdu[5:7], "big")
+                words = {address: registers.get(address, 0) & word | other & ~word & 0xFFFF}
+            case 15:
+                words = {address + i: pdu[6 + i // 8] >> i % 8 & 1 for i in range(word)}
+            case _:
+                words = {address + i: int.from_bytes(pdu[6 + 2 * i : 8 + 2 * i], "big") for i in range(word)}
+        if self.locked & words.keys() or not words.keys() <= registers.keys():
+            return bytes((function | 0x80, 2))
+        if not self.deaf:
+            registers.update(words)
+        return pdu if function == 22 else pdu[:5]
 
 
 class _Server:
