@@ -17,9 +17,8 @@ from edge_agent.model.health import no_value
 from edge_agent.model.plan import Block, cost_of, halves, plan
 from edge_agent.model.points import Bus, Device, Point, Serial
 from edge_agent.model.reading import Reading
-from edge_agent.model.scaling import value_of
-from edge_agent.model.writing import Change, is_as_wanted, merged
-from edge_agent.protocols.modbus import CONFIGURATION_CODES, MASK_WRITE, Ask, Master, Span, mask_request, write_request
+from edge_agent.model.writing import Change, is_as_wanted
+from edge_agent.protocols.modbus import CONFIGURATION_CODES, Ask, Master, Span, mask_request, write_request
 from edge_agent.protocols.session import Failure, Garbled, LinkDown, Refused, Silence
 
 _SCAN_TIMEOUT_MS = 300
@@ -137,14 +136,20 @@ class Visitor:
                 return
 
     def value_of(self, device: Device, point: Point) -> Value:
-        """What a point says now; None where it cannot be read, or has no value. Raises ProblemError BUS101."""
-        words = self._words(device, Span(point.table, point.address, point.span))
-        return value_of(point, words)[0] if words is not None else None
+        """What a point says now; None where it cannot be read, has no value, or is cleared by reading. Raises BUS101."""
+        block = next((block for block in plan(device, cost_of(self._bus)) if point in block.points), None)
+        words = (
+            self._words(device, Span(block.table, block.address, block.count)) if block is not None and not point.latched else None
+        )
+        if block is None or words is None:
+            return None
+        readings = readings_of(block, words, self._clock.monotonic_ms())
+        return next(reading.value for reading in readings if reading.series == point.series)
 
     def write(self, device: Device, point: Point, change: Change, before: Value) -> Written:
         """Writes once and reads back. before: what the point said. Raises ProblemError BUS101 where the link ends before that."""
         try:
-            request = self._request_of(device, change)
+            request = _request_of(change)
             self._driver.run(self._master.write(device.unit, request, device.timeout_ms, device.pause_ms), Watch())
         except Refused as failure:
             return Written("refused", before, None, str(failure))
@@ -154,17 +159,6 @@ class Visitor:
         if after is None and before is None:
             return Written("written", before, None)
         return Written("written" if is_as_wanted(point, change, after) else "differs", before, after)
-
-    def _request_of(self, device: Device, change: Change) -> bytes:
-        """The PDU of a change; where bits alone change and the device has no function for that, with its other bits as they are."""
-        if change.mask is None:
-            return write_request(change.function, change.address, change.words)
-        if change.function == MASK_WRITE:
-            return mask_request(change.address, change.mask, change.words[0])
-        now = self._words(device, Span("holding", change.address, 1))
-        if now is None:
-            raise Silence
-        return write_request(change.function, change.address, merged(change, now[0]))
 
     def _words(self, device: Device, span: Span) -> tuple[int, ...] | None:
         ask = Ask(device.unit, span, device.timeout_ms, device.pause_ms, device.retries)
@@ -209,6 +203,12 @@ class Visitor:
 
     def _without_value(self, block: Block, quality: Quality, found: Visit) -> None:
         found.readings += zip(block.points, no_value(block.points, self._clock.monotonic_ms(), quality), strict=True)
+
+
+def _request_of(change: Change) -> bytes:
+    if change.mask is not None:
+        return mask_request(change.address, change.mask, change.words[0])
+    return write_request(change.function, change.address, change.words)
 
 
 def link_problem(bus: Bus, down: LinkDown) -> Problem:

@@ -33,6 +33,7 @@ TITLES = {
     "STO": "Stores / 时序库",
     "TRY": "Try again / 稍后再试",
     "USE": "Usage / 用法",
+    "WRT": "Writing to devices / 写入设备",
     "WEB": "Page and REST / 网页与接口",
 }
 

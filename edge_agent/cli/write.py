@@ -24,7 +24,10 @@ if TYPE_CHECKING:
 def register(app: typer.Typer) -> None:
     """Adds `write`."""
 
-    @app.command(epilog="Example: edge-agent write site.yaml vfd-1 frequency-set 45.0")
+    @app.command(
+        epilog="Example: edge-agent write site.yaml vfd-1 frequency-set 45.0",
+        context_settings={"ignore_unknown_options": True},  # -5 is a value
+    )
     def write(
         site: SiteFile,
         device: Annotated[str, typer.Argument(metavar="DEVICE", help="The device.", show_default=False)],
@@ -40,7 +43,7 @@ def register(app: typer.Typer) -> None:
     ) -> int:
         """Write one point of one device, after showing what it says now and asking. Every attempt stands in the audit.
 
-        Do not run it on a bus that the agent is using. A negative value stands behind two hyphens: `write site.yaml d p -- -5`.
+        Do not run it on a bus that the agent is using.
         """
         from edge_agent.config.load import load_site
 

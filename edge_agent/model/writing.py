@@ -156,13 +156,6 @@ def _float_change(write: Write, raw: float, wanted: float) -> Change:
     return Change(write.function, write.address, words, None, wanted)
 
 
-def merged(change: Change, current: int) -> tuple[int, ...]:
-    """The register to write with function 6 or 16 where bits of it alone change. current: what it holds now."""
-    if change.mask is None:
-        return change.words
-    return ((current & ~change.mask & 0xFFFF) | (change.words[0] & change.mask),)
-
-
 def is_as_wanted(point: Point, change: Change, read: Value) -> bool:
     """True if what was read back is what was written; a float32 is compared as one."""
     if isinstance(read, float) or isinstance(change.value, float):

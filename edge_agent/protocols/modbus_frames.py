@@ -94,7 +94,8 @@ class RtuWindow:
 
     Byte after byte, a frame is taken at the moment at which it is whole, so that chunks make no difference. Bytes equal to the
     request are an adapter's echo and void with everything before them. A reply that equals the beginning of its request (one value
-    at a few hundred of the possible requests) cannot be told from an echo that has begun, and is not taken.
+    at a few hundred of the possible requests) cannot be told from an echo that has begun, and is not taken. Writes of one value are
+    answered by the request itself: its second copy is the answer; whether the first one is, only `repeats` and the line can tell.
     """
 
     def __init__(self, unit: int, expected: Expected, request: bytes) -> None:
@@ -104,6 +105,8 @@ class RtuWindow:
         self._came = bytearray()
         self._starts: list[int] = []
         self._echoed = 0
+        self.repeats = 0
+        """How often the request itself came."""
         self.mismatches = 0
         """Frames of the right shape whose CRC was wrong."""
 
@@ -128,7 +131,9 @@ class RtuWindow:
         if self._came.endswith(self._request):
             self._starts.clear()
             self._echoed = len(self._came)
-            return None
+            self.repeats += 1
+            pdu = self._request[1:-2]
+            return pdu if self.repeats > 1 and self._expected.accepts(pdu) else None
         for start in list(self._starts):
             frame = bytes(self._came[start:])
             length = self._expected.length_of(frame[1:]) if len(frame) > 1 else 0

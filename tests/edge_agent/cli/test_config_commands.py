@@ -21,7 +21,19 @@ def call(capfd: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, 
 
 @pytest.mark.parametrize(
     "name",
-    ["check", "profile", "profile-list", "profile-show", "profile-new", "profile-import", "profile-test", "config", "config-show"],
+    [
+        "check",
+        "profile",
+        "profile-list",
+        "profile-show",
+        "profile-new",
+        "profile-import",
+        "profile-test",
+        "read",
+        "write",
+        "config",
+        "config-show",
+    ],
 )
 def test_help_says_exactly_this(name: str, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "80")

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from edge_agent.contract.message import Text
 from edge_agent.model.points import Point, RawType, WordOrder, Write
 from edge_agent.model.scaling import value_of
-from edge_agent.model.writing import NotWritable, change_of, is_as_wanted, merged, wanted_value
+from edge_agent.model.writing import NotWritable, change_of, is_as_wanted, wanted_value
 
 SPEED = Point(0, "d", "speed", "holding", 3, "u16", scale=0.1, unit="Hz", write=Write("holding", 8192, "u16", low=0, high=50))
 VALVE = Point(0, "d", "valve", "coil", 5, "bool", kind="bool", write=Write("coil", 5, "bool", function=5))
@@ -77,12 +77,6 @@ def test_the_nearest_values_are_named() -> None:
     with pytest.raises(NotWritable) as refused:
         change_of(SPEED, 45.55)
     assert refused.value.do == "write 45.5 or 45.6."
-
-
-def test_other_bits_of_the_register_stay() -> None:
-    assert merged(change_of(BIT, True), 0xFF0F) == (0xFF1F,)
-    assert merged(change_of(BIT, False), 0xFFFF) == (0xFFEF,)
-    assert merged(change_of(SPEED, 1.0), 0xFFFF) == (10,)
 
 
 _INTEGERS: list[tuple[RawType, int, int]] = [
