@@ -1,160 +1,95 @@
-"""Pure. Which requests read the points of a device at the least wire time.
+"""Pure. Which requests read the points of a device at the least wire time, each period for itself.
 
 A request costs its own bytes, the reply's, the silences around them and the device's turn-around; a register that nobody asked
 for costs its two bytes. So near points share a request as long as the bytes between them cost less than another request.
-Per table and period the plan is the exact minimum (a dynamic program over points sorted by address).
+Per table and period the plan is the exact minimum (a dynamic program over points sorted by address). `joint_plan` builds on it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from itertools import groupby
 
-from edge_agent.common.problem import Problem, ProblemError
-from edge_agent.model.points import Bus, Device, Point, Serial, Table
+from edge_agent.model.blocks import Block, halves, joined, tables_of
+from edge_agent.model.line_cost import Cost, DeviceCost, cost_of
+from edge_agent.model.points import Device
+from edge_agent.model.request_rules import MAX_BITS, MAX_REGISTERS, Reach, check_atoms, reach_of
 
-MAX_REGISTERS, MAX_BITS = 125, 2000
-"""Limits of the protocol (Modbus Application Protocol V1.1b3, 6.1 and 6.3)."""
-_READ_REQUEST_BYTES, _READ_REPLY_BYTES = 8, 5
-_TCP_BYTE_US = 1.0
-_FAST_BAUDRATE, _FAST_SILENCE_US = 19_200, 1750.0
-
-
-@dataclass(frozen=True, slots=True)
-class Cost:
-    """What requests cost on one line."""
-
-    byte_us: float
-    """Time of one byte on the wire."""
-    silence_us: float
-    """Silence before each frame."""
-
-    def request_us(self, table: Table, count: int, turnaround_ms: int) -> float:
-        """Wire time of reading `count` registers or bits, with the device's turn-around."""
-        payload = (count + 7) // 8 if table in ("coil", "discrete") else 2 * count
-        frames = (_READ_REQUEST_BYTES + _READ_REPLY_BYTES + payload) * self.byte_us
-        return frames + 2 * self.silence_us + 1000.0 * turnaround_ms
-
-
-def cost_of(bus: Bus) -> Cost:
-    """The cost of a bus. Serial: characters at its speed and 3.5 of them as silence (1.75 ms above 19200 bit/s)."""
-    if not isinstance(bus.link, Serial):
-        return Cost(_TCP_BYTE_US, 0.0)
-    line = bus.link
-    byte_us = 1e6 * (1 + line.bytesize + (line.parity != "N") + line.stopbits) / line.baudrate
-    return Cost(byte_us, 3.5 * byte_us if line.baudrate <= _FAST_BAUDRATE else _FAST_SILENCE_US)
-
-
-@dataclass(frozen=True, slots=True)
-class Block:
-    """One request and the points that its reply serves."""
-
-    table: Table
-    address: int
-    count: int
-    points: tuple[Point, ...]
-
-    @property
-    def period_ms(self) -> int:
-        """How often it is asked."""
-        return min(point.period_ms for point in self.points)
-
-    @property
-    def end(self) -> int:
-        """First address after it."""
-        return self.address + self.count
+__all__ = ["MAX_BITS", "MAX_REGISTERS", "Block", "Cost", "cheapest", "cost_of", "halves", "plan"]
 
 
 def plan(device: Device, cost: Cost) -> tuple[Block, ...]:
-    """The requests of a device, by table, period and address. Raises ProblemError BUS110 where a group fits in no request."""
+    """The requests of a device, by table, period and address. A group is read at the shortest of its periods.
+
+    Raises ProblemError BUS110 where a point or a group fits in no request.
+    """
     blocks: list[Block] = []
-    rules = _Rules.of(device)
-    for (table, _), points in groupby(sorted(device.points, key=_order), key=lambda p: (p.table, p.period_ms)):
-        atoms = _atoms(list(points))
-        for atom in atoms:
-            if not rules.allow(table, atom.address, atom.end):
-                raise ProblemError(_too_wide(device, atom))
-        blocks += _cheapest(atoms, table, rules, device, cost)
+    for table, atoms in tables_of(device).items():
+        reach = reach_of(device, table, [atom for atom in atoms if atom.is_latched])
+        check_atoms(device, table, atoms, reach)
+        by_period = sorted(atoms, key=lambda atom: atom.period_ms)
+        for _, group in groupby(by_period, key=lambda atom: atom.period_ms):
+            blocks += by_address(group_plan(list(group), reach, cost.of_device(device)))
     return tuple(blocks)
 
 
-def halves(block: Block) -> tuple[Block, ...]:
-    """Two blocks that ask for the points of a refused one, or the block itself where it cannot be split."""
-    atoms = _atoms(block.points)
-    if len(atoms) < 2:
-        return (block,)
-    middle = len(atoms) // 2
-    return _joined(atoms[:middle]), _joined(atoms[middle:])
+def group_plan(atoms: Sequence[Block], reach: Reach, cost: DeviceCost) -> list[Block]:
+    """The cheapest requests for atoms of one table that are asked together; what is latched alone."""
+    latched = [atom for atom in atoms if atom.is_latched]
+    return latched + cheapest([atom for atom in atoms if not atom.is_latched], reach, cost)
 
 
-def _order(point: Point) -> tuple[Table, int, int]:
-    return point.table, point.period_ms, point.address
+def by_address(blocks: Sequence[Block]) -> list[Block]:
+    """In the order of their addresses."""
+    return sorted(blocks, key=lambda block: (block.address, block.end))
 
 
-@dataclass(frozen=True, slots=True)
-class _Rules:
-    """What a request to a device may touch."""
+def cheapest(atoms: Sequence[Block], reach: Reach, cost: DeviceCost) -> list[Block]:
+    """The partition of atoms, sorted by address, into requests of least cost. Each atom is allowed by itself.
 
-    max_registers: int
-    max_bits: int
-    holes: tuple[tuple[Table, int, int], ...]
-    wanted: frozenset[tuple[Table, int]] | None
-    """Addresses of points, where nothing else may be read."""
-
-    @staticmethod
-    def of(device: Device) -> _Rules:
-        """Those of a device."""
-        wanted = None if device.gaps else frozenset((p.table, p.address + i) for p in device.points for i in range(p.span))
-        return _Rules(min(device.max_registers, MAX_REGISTERS), min(device.max_bits, MAX_BITS), device.holes, wanted)
-
-    def allow(self, table: Table, start: int, end: int) -> bool:
-        """True if one request may read start..end-1."""
-        if end - start > (self.max_bits if table in ("coil", "discrete") else self.max_registers):
-            return False
-        if any(hole[0] == table and hole[1] < end and hole[2] >= start for hole in self.holes):
-            return False
-        return self.wanted is None or all((table, address) in self.wanted for address in range(start, end))
-
-
-def _atoms(points: Iterable[Point]) -> list[Block]:
-    """Points, and groups of points, that no request may cut; by address."""
-    groups: dict[str, list[Point]] = {}
-    for number, point in enumerate(points):
-        groups.setdefault(f"g {point.group}" if point.group else f"p {number}", []).append(point)
-    made = [_joined([Block(p.table, p.address, p.span, (p,)) for p in members]) for members in groups.values()]
-    return sorted(made, key=lambda atom: (atom.address, atom.end))
-
-
-def _joined(parts: Sequence[Block]) -> Block:
-    start, end = min(part.address for part in parts), max(part.end for part in parts)
-    points = sorted((point for part in parts for point in part.points), key=lambda p: (p.address, p.series))
-    return Block(parts[0].table, start, end - start, tuple(points))
-
-
-def _cheapest(atoms: Sequence[Block], table: Table, rules: _Rules, device: Device, cost: Cost) -> list[Block]:
-    """The partition of atoms into runs of least cost. best[i]: cost of the first i atoms, and where their last run begins."""
-    best: list[tuple[float, int]] = [(0.0, 0)]
-    for i in range(1, len(atoms) + 1):
-        end = 0
-        options = []
-        for j in range(i - 1, -1, -1):
-            end = max(end, atoms[j].end)
-            start = atoms[j].address
-            if not rules.allow(table, start, end):
-                break
-            options.append((best[j][0] + cost.request_us(table, end - start, device.turnaround_ms), j))
-        best.append(min(options))
-    runs: list[Block] = []
-    i = len(atoms)
+    Some cheapest partition is one into runs of atoms. For let two of its requests A and B interlock, A beginning first: an atom of
+    A that begins after B's beginning lies within B and may move there, or B lies within A and may move there; neither costs more.
+    best[i] is the cost of the first i atoms. An atom within another one costs nothing, and without those both ends rise, so that
+    the span of a run is known from its first and last atom, and the earliest run that is allowed never moves back.
+    """
+    if not atoms:
+        return []
+    outer = _without_inner(atoms)
+    starts, reaches = [atom.address for atom in outer], [reach.end(atom.address) for atom in outer]
+    price = [cost.of(atoms[0].table, count) for count in range(reach.limit + 1)]
+    best, back, first = [0.0], [0], 0
+    for i, atom in enumerate(outer):
+        while reaches[first] < atom.end:
+            first += 1
+        options = [
+            before + price[atom.end - start] for before, start in zip(best[first : i + 1], starts[first : i + 1], strict=True)
+        ]
+        least = min(options)
+        best.append(least)
+        back.append(first + options.index(least))
+    runs = []
+    i = len(outer)
     while i:
-        j = best[i][1]
-        runs.append(_joined(atoms[j:i]))
-        i = j
-    return runs[::-1]
+        runs.append((starts[back[i]], outer[i - 1].end))
+        i = back[i]
+    return _filled(runs[::-1], atoms)
 
 
-def _too_wide(device: Device, atom: Block) -> Problem:
-    names = ", ".join(f'"{point.id}"' for point in atom.points)
-    what = f"{atom.table} {atom.address}-{atom.end - 1} must be read in one request, which its limits, holes or gaps forbid."
-    return Problem("BUS110", f'device "{device.id}" / points {names}', what, "mend `group`, `requests.holes` or the limits.")
+def _without_inner(atoms: Sequence[Block]) -> list[Block]:
+    """Atoms that lie within no other one, by address."""
+    outer: list[Block] = []
+    for atom in sorted(atoms, key=lambda atom: (atom.address, -atom.end)):
+        if not outer or atom.end > outer[-1].end:
+            outer.append(atom)
+    return outer
+
+
+def _filled(spans: Sequence[tuple[int, int]], atoms: Sequence[Block]) -> list[Block]:
+    """A request for each span, with the atoms that lie within it; one that lies within two is served by the first."""
+    members: list[list[Block]] = [[] for _ in spans]
+    at = 0
+    for atom in sorted(atoms, key=lambda atom: (atom.address, -atom.end)):
+        while spans[at][1] < atom.end:
+            at += 1
+        members[at].append(atom)
+    return [joined(parts) for parts in members]

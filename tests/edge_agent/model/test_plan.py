@@ -37,17 +37,27 @@ def partitions(items: list[Point]) -> Iterator[list[list[Point]]]:
             yield [*parts[:i], [first, *parts[i]], *parts[i + 1 :]]
 
 
+def latches_of(points: list[Point]) -> set[int]:
+    return {point.address + i for point in points if point.latched for i in range(point.span)}
+
+
 def brute_force_us(wanted: Device) -> float:
+    """The least cost over all partitions of the points of one period; infinity where none is allowed."""
     best = float("inf")
     own = {p.address + i for p in wanted.points for i in range(p.span)}
     for parts in partitions(list(wanted.points)):
+        if any(len({i for i, part in enumerate(parts) for p in part if p.group == name}) > 1 for name in ("g", "h")):
+            continue
         total = 0.0
         for part in parts:
             start, end = min(p.address for p in part), max(p.address + p.span for p in part)
-            touched = range(start, end)
+            touched = set(range(start, end))
+            foreign = latches_of([p for p in wanted.points if p not in part])
+            if latches_of(part) and not may_share_a_latch(part):
+                break
             if end - start > wanted.max_registers or any(first <= at <= last for _, first, last in wanted.holes for at in touched):
                 break
-            if not wanted.gaps and not own.issuperset(touched):
+            if foreign & touched or (not wanted.gaps and not own.issuperset(touched)):
                 break
             total += COST.request_us("holding", end - start, wanted.turnaround_ms)
         else:
@@ -55,18 +65,51 @@ def brute_force_us(wanted: Device) -> float:
     return best
 
 
-SPANS = st.lists(st.tuples(st.integers(0, 40), st.sampled_from((1, 2, 4))), min_size=1, max_size=6)
+def may_share_a_latch(part: list[Point]) -> bool:
+    """A latched request has nothing but what a group or a common register binds to it."""
+    left, bound = list(part[1:]), [part[0]]
+    while taken := next((p for p in left if any(binds(p, q) or binds(q, p) or binds_span(p, bound) for q in bound)), None):
+        left.remove(taken)
+        bound.append(taken)
+    return not left
 
 
-@settings(max_examples=150)
-@given(SPANS, st.integers(4, 20), st.integers(0, 30), st.booleans(), st.lists(st.integers(0, 44), max_size=2))
-def test_the_plan_is_the_cheapest_there_is(spans: list, most: int, turnaround_ms: int, gaps: bool, holes: list[int]) -> None:
+def binds(latch: Point, other: Point) -> bool:
+    same = bool(latch.group) and latch.group == other.group
+    return same or (latch.latched and latch.address < other.address + other.span and other.address < latch.address + latch.span)
+
+
+def binds_span(latch: Point, bound: list[Point]) -> bool:
+    start, end = min(p.address for p in bound), max(p.address + p.span for p in bound)
+    return latch.latched and latch.address < end and start < latch.address + latch.span
+
+
+SPANS = st.lists(st.tuples(st.integers(0, 40), st.sampled_from((1, 2, 4))), min_size=1, max_size=7)
+MARKS = st.lists(st.sampled_from(("", "", "", "g", "h")), min_size=7, max_size=7)
+LATCHES = st.lists(st.sampled_from((False, False, False, False, True)), min_size=7, max_size=7)
+
+
+@settings(max_examples=250, deadline=None)
+@given(SPANS, MARKS, LATCHES, st.integers(4, 40), st.integers(0, 30), st.booleans(), st.lists(st.integers(0, 44), max_size=2))
+def test_the_plan_is_the_cheapest_there_is(
+    spans: list, marks: list, latched: list, most: int, turnaround_ms: int, gaps: bool, holes: list[int]
+) -> None:
     wanted = device(*spans, max_registers=most, turnaround_ms=turnaround_ms, gaps=gaps)
     own = {p.address + i for p in wanted.points for i in range(p.span)}
-    wanted = replace(wanted, holes=tuple(("holding", at, at) for at in holes if at not in own))
-    blocks = plan(wanted, COST)
+    marked = zip(wanted.points, marks, latched, strict=False)
+    wanted = replace(
+        wanted,
+        points=tuple(replace(p, group=group, latched=latch) for p, group, latch in marked),
+        holes=tuple(("holding", at, at) for at in holes if at not in own),
+    )
+    expected = brute_force_us(wanted)
+    try:
+        blocks = plan(wanted, COST)
+    except ProblemError:
+        assert expected == float("inf")
+        return
     total = sum(COST.request_us(b.table, b.count, wanted.turnaround_ms) for b in blocks)
-    assert total == pytest.approx(brute_force_us(wanted))
+    assert total == pytest.approx(expected)
     assert sorted(p.series for b in blocks for p in b.points) == list(range(len(spans)))
     for block in blocks:
         assert all(block.address <= p.address and p.address + p.span <= block.end for p in block.points)
@@ -101,6 +144,27 @@ def test_periods_and_tables_are_apart() -> None:
     ]
 
 
+def test_a_group_is_read_at_the_shortest_of_its_periods() -> None:
+    a, b, c = device((0, 1), (20, 1), (60, 1)).points
+    torn = Device("d", 1, (replace(a, group="g"), replace(b, group="g", period_ms=5000), replace(c, period_ms=5000)))
+    assert [(b.address, b.count, b.period_ms) for b in plan(torn, COST)] == [(0, 21, 1000), (60, 1, 5000)]
+
+
+def test_a_group_in_two_tables_is_a_problem() -> None:
+    a, b = device((0, 1), (1, 1)).points
+    with pytest.raises(ProblemError) as caught:
+        plan(Device("d", 1, (replace(a, group="g"), replace(b, group="g", table="input"))), COST)
+    assert caught.value.problems[0].code == "BUS110"
+
+
+def test_only_its_own_request_touches_a_latched_register() -> None:
+    a, b, c, d = device((0, 1), (1, 1), (2, 1), (1, 1), turnaround_ms=50).points
+    latched = Device("d", 1, (a, replace(b, latched=True), c, replace(d, mask=2, period_ms=9000)), turnaround_ms=50)
+    blocks = plan(latched, COST)
+    assert sorted(shape(blocks)) == [(0, 1), (1, 1), (2, 1)]
+    assert [[p.id for p in b.points] for b in blocks if b.is_latched] == [["p1", "p3"]]
+
+
 def test_a_group_stays_together_and_is_not_halved() -> None:
     a, b, c = device((0, 1), (60, 1), (61, 1)).points
     grouped = Device("d", 1, (replace(a, group="g"), replace(b, group="g"), c), turnaround_ms=0)
@@ -129,6 +193,33 @@ def test_cost_of_lines() -> None:
     assert slow.silence_us == pytest.approx(3.5 * slow.byte_us)
     assert cost_of(Bus("b", Serial("x", 115200), "rtu", ())).silence_us == 1750.0
     assert cost_of(Bus("b", Tcp("h"), "tcp", ())).silence_us == 0.0
+
+
+@pytest.mark.parametrize(
+    ("bus", "expected_us"),
+    [  # silence, request, turn-around of 20 ms, reply of 10 registers, lag
+        (Bus("b", Serial("/dev/ttyS0", 9600), "rtu", ()), (3.5 + 8 + 5 + 20) * 1e4 / 9.6 + 20_000),
+        (Bus("b", Serial("/dev/ttyUSB0", 9600, "E"), "rtu", ()), (3.5 + 8 + 5 + 20) * 1.1e4 / 9.6 + 20_000 + 1000),
+        (Bus("b", Serial("/dev/ttyS0", 115_200), "rtu", ()), 1750 + 33 * 1e4 / 115.2 + 20_000),
+        (Bus("b", Serial("/dev/ttyS0", 9600, "E", 1, 7), "ascii", ()), (17 + 11 + 40) * 1e4 / 9.6 + 20_000),
+        (Bus("b", Tcp("h"), "tcp", ()), 21 + 20 + 20_000 + 2000),
+        (Bus("b", Tcp("h"), "rtu-over-tcp", ()), 13 + 20 + 20_000 + 2000),
+    ],
+)
+def test_what_a_request_costs(bus: Bus, expected_us: float) -> None:
+    one = Device("d", 1, (), turnaround_ms=20)
+    assert cost_of(bus).of_device(one).of("holding", 10) == pytest.approx(expected_us)
+    measured = cost_of(bus).of_device(one, measured_ms=41.5).of("holding", 10)
+    assert measured == pytest.approx(expected_us - cost_of(bus).lag_us + 21_500)
+    slow = cost_of(bus).of_device(replace(one, pause_ms=100)).of("holding", 10)
+    assert slow == pytest.approx(expected_us - cost_of(bus).silence_us + 100_000)
+    assert cost_of(bus, lag_us=16_000).of_device(one).of("holding", 10) == pytest.approx(expected_us - cost_of(bus).lag_us + 16_000)
+
+
+def test_bits_cost_a_byte_for_eight() -> None:
+    cost = COST.of_device(Device("d", 1, ()))
+    assert cost.of("coil", 8) == cost.of("coil", 1)
+    assert cost.of("coil", 9) - cost.of("coil", 8) == pytest.approx(1000.0)
 
 
 def test_a_thousand_points_are_planned() -> None:
