@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from edge_agent.bus import readings_of
 from edge_agent.common.clock import Clock
 from edge_agent.common.problem import Problem, ProblemError
 from edge_agent.contract.message import Value
@@ -17,6 +16,7 @@ from edge_agent.model.health import no_value
 from edge_agent.model.plan import Block, cost_of, halves, plan
 from edge_agent.model.points import Bus, Device, Point, Serial
 from edge_agent.model.reading import Reading
+from edge_agent.model.reply import readings_of
 from edge_agent.model.writing import Change, is_as_wanted
 from edge_agent.protocols.modbus import CONFIGURATION_CODES, Ask, Master, Span, mask_request, write_request
 from edge_agent.protocols.session import Failure, Garbled, LinkDown, Refused, Silence

@@ -162,7 +162,7 @@ VALUES = (
         "reading-of-neighbour",
         "reading",
         "each point gets the first word of its block",
-        "edge_agent/bus.py",
+        "edge_agent/model/reply.py",
         "start = point.address - block.address",
         "start = 0",
         ("tests/edge_agent/test_bus.py::test_readings_from_a_line_share_their_instant",),
