@@ -1,15 +1,16 @@
 """Pure. When which request of a bus is due.
 
 Each request has a grid of instants, its period apart, that never drifts: a late turn does not move the next one, and turns that
-were missed altogether are skipped. Devices that fail are taken out and probed now and then: the time that probes take stays
-within a share of the bus, intervals grow and are jittered, and the others keep their period.
+were missed altogether are skipped. The instants have numbers, so that it can be told what a turn reads. Devices that fail are taken
+out and probed now and then: the time that probes take stays within a share of the bus, intervals grow and are jittered, and the
+others keep their period.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 Request = TypeVar("Request", bound=Hashable)
@@ -26,6 +27,10 @@ class Due(Generic[Request]):
 
     request: Request
     is_probe: bool = False
+    turn: int = field(default=0, compare=False)
+    """Number of the newest instant of its grid that has come."""
+    late_ms: int = field(default=0, compare=False)
+    """How long after its instant the turn is taken."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +45,13 @@ class _Turn:
     device: str
     period_ms: int
     due_ms: int
+    origin_ms: int
+    """Instant 0 of its grid."""
     order: int
+
+    def number(self, at_ms: int) -> int:
+        """Of the newest instant that has come."""
+        return (at_ms - self.origin_ms) // self.period_ms
 
 
 @dataclass(slots=True)
@@ -50,6 +61,11 @@ class _Probe:
     due_ms: int
     credit_ms: float
     turn: int = 0
+
+
+def probe_interval_ms(cost_ms: float, failing: int, budget: float) -> int:
+    """How often each of so many failing devices is probed in the long run, a probe without answer costing cost_ms."""
+    return max(_FIRST_PROBE_MS, int(cost_ms * failing / budget))
 
 
 class Schedule(Generic[Request]):
@@ -66,10 +82,15 @@ class Schedule(Generic[Request]):
         self._credited_ms = now_ms
         self._orders = 0
 
-    def add(self, request: Request, device: str, period_ms: int, first_ms: int) -> None:
-        """A request is asked from first_ms on. A known one gets the new period and instant."""
+    def add(self, request: Request, device: str, period_ms: int, first_ms: int, origin_ms: int | None = None) -> None:
+        """A request is asked at first_ms and then on the grid through origin_ms (None: first_ms). A known one is made anew."""
         self._orders += 1
-        self._turns[request] = _Turn(device, period_ms, first_ms, self._orders)
+        self._turns[request] = _Turn(device, period_ms, first_ms, first_ms if origin_ms is None else origin_ms, self._orders)
+
+    def hurry(self, request: Request, now_ms: int) -> None:
+        """A request is due at once, and then on its grid."""
+        if request in self._turns:
+            self._turns[request].due_ms = now_ms
 
     def remove(self, request: Request) -> None:
         """A request is not asked any more."""
@@ -92,8 +113,9 @@ class Schedule(Generic[Request]):
         soonest = min(live, key=lambda item: item[:2], default=None)
         if soonest is None or soonest[0] > now_ms:
             return Wait(until_ms if soonest is None else min(until_ms, soonest[0]))
-        self._advance(self._turns[soonest[2]], now_ms)
-        return Due(soonest[2])
+        turn = self._turns[soonest[2]]
+        self._advance(turn, now_ms)
+        return Due(soonest[2], turn=turn.number(now_ms), late_ms=now_ms - soonest[0])
 
     def skip(self, device: str, now_ms: int) -> None:
         """What is due of a device is left out this time, because it just failed twice."""
@@ -132,10 +154,11 @@ class Schedule(Generic[Request]):
         probe.interval_ms = min(2 * probe.interval_ms, self._longest_ms(probe))
         probe.due_ms = now_ms + self._jittered(probe.interval_ms)
         probe.turn += 1
-        return Due(requests[(probe.turn - 1) % len(requests)], is_probe=True)
+        request = requests[(probe.turn - 1) % len(requests)]
+        return Due(request, is_probe=True, turn=self._turns[request].number(now_ms))
 
     def _longest_ms(self, probe: _Probe) -> int:
-        return max(_FIRST_PROBE_MS, int(probe.cost_ms * len(self._probes) / self._budget))
+        return probe_interval_ms(probe.cost_ms, len(self._probes), self._budget)
 
     def _lacking_ms(self, probe: _Probe) -> int:
         """How long the device's part of the budget needs to pay for a probe."""
@@ -150,9 +173,9 @@ class Schedule(Generic[Request]):
 
     def _advance(self, turn: _Turn, now_ms: int) -> None:
         """To the first instant of its grid that is still to come; among equals it stands last."""
-        missed = (now_ms - turn.due_ms) // turn.period_ms
-        self.missed += missed
-        turn.due_ms += (missed + 1) * turn.period_ms
+        number = turn.number(now_ms)
+        self.missed += number - turn.number(turn.due_ms)
+        turn.due_ms = turn.origin_ms + (number + 1) * turn.period_ms
         self._orders += 1
         turn.order = self._orders
 

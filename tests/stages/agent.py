@@ -193,7 +193,7 @@ BUS = (
         "schedule",
         "a late turn moves all that follow",
         "edge_agent/model/schedule.py",
-        "turn.due_ms += (missed + 1) * turn.period_ms",
+        "turn.due_ms = turn.origin_ms + (number + 1) * turn.period_ms",
         "turn.due_ms = now_ms + turn.period_ms",
         ("tests/edge_agent/model/test_schedule.py::test_turns_missed_are_skipped_and_the_grid_is_kept",),
     ),

@@ -67,7 +67,11 @@ def brute_force_us(wanted: Device) -> float:
 
 def may_share_a_latch(part: list[Point]) -> bool:
     """A latched request has nothing but what a group or a common register binds to it."""
-    left, bound = list(part[1:]), [part[0]]
+    return any(all_bound_to(part[i], part[:i] + part[i + 1 :]) for i in range(len(part)))
+
+
+def all_bound_to(first: Point, left: list[Point]) -> bool:
+    left, bound = list(left), [first]
     while taken := next((p for p in left if any(binds(p, q) or binds(q, p) or binds_span(p, bound) for q in bound)), None):
         left.remove(taken)
         bound.append(taken)

@@ -49,6 +49,20 @@ def test_turns_missed_are_skipped_and_the_grid_is_kept() -> None:
     assert schedule.missed == 4
 
 
+def test_instants_of_a_grid_have_numbers_and_the_first_turn_comes_at_once() -> None:
+    schedule: Schedule[str] = Schedule(0.02, 1, 0)
+    schedule.add("a", "a", 100, 5, origin_ms=30)
+    turns = []
+    for now_ms in (5, 29, 30, 129, 130, 450, 529):
+        due = schedule.next(now_ms)
+        turns.append((due.turn, due.late_ms) if isinstance(due, Due) else due)
+    assert turns == [(-1, 0), Wait(30), (0, 0), Wait(130), (1, 0), (4, 220), Wait(530)]
+    assert schedule.missed == 2
+    schedule.hurry("a", 529)
+    assert schedule.next(529) == Due("a")
+    assert schedule.next(529) == Wait(530)
+
+
 def test_the_longest_overdue_goes_first_and_nobody_starves() -> None:
     schedule: Schedule[str] = Schedule(0.02, 1, 0)
     for name in "abc":
