@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
-from edge_agent.model.blocks import Block, tables_of
+from edge_agent.model.blocks import Block, atoms_of, tables_of
 from edge_agent.model.line_cost import Cost, DeviceCost
 from edge_agent.model.plan import cheapest
 from edge_agent.model.points import Device, Table
@@ -70,7 +70,7 @@ def _plan(device: Device, cost: DeviceCost, *, is_joint: bool) -> tuple[Poll, ..
 def _apart(atoms: Sequence[Block], reach: Reach, cost: DeviceCost) -> list[Poll]:
     by_period = sorted(atoms, key=lambda atom: atom.period_ms)
     groups = groupby(by_period, key=lambda atom: atom.period_ms)
-    return [alone(period_ms, [block]) for period_ms, group in groups for block in cheapest(list(group), reach, cost)]
+    return [alone(period_ms, atoms_of(block.points)) for period_ms, group in groups for block in cheapest(list(group), reach, cost)]
 
 
 def _together(table: Table, atoms: Sequence[Block], reach: Reach, cost: DeviceCost) -> list[Poll]:

@@ -11,10 +11,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from edge_agent.contract.quality import Quality
+from edge_agent.model.blocks import Block
 from edge_agent.model.bus_figures import DeviceFigures, percentile
 from edge_agent.model.health import NOTHING, DeviceHealth, Told, accepted_again, refused
-from edge_agent.model.plan import Block, Cost, cost_of, halves, plan
+from edge_agent.model.joint_plan import joint_plan
+from edge_agent.model.line_cost import Cost, cost_of
+from edge_agent.model.phases import levelled
 from edge_agent.model.points import Bus, Device
+from edge_agent.model.poll import Poll, Turns, split, without_rides
 from edge_agent.model.reply import readings_of
 from edge_agent.model.schedule import Schedule, Wait
 
@@ -42,10 +46,20 @@ class Request:
 
     number: int
     device: Polled
-    block: Block
+    turns: Turns
     refusals: int = 0
     set_aside: bool = False
     slowed: bool = False
+
+    @property
+    def block(self) -> Block:
+        """What it asks now, or asked last."""
+        return self.turns.block
+
+    @property
+    def poll(self) -> Poll:
+        """All that it asks over time."""
+        return self.turns.poll
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,9 +84,15 @@ class Polling:
         self._devices = [Polled(device, DeviceHealth(device, now_ms)) for device in bus.devices]
         self._requests: dict[int, Request] = {}
         self._numbers = 0
-        for device in self._devices:
-            for block in plan(device.settings, self._cost):
-                self._add(device, block, now_ms)
+        self._began_ms = now_ms
+        planned = [
+            (device, poll, self._cost.of_device(device.settings))
+            for device in self._devices
+            for poll in joint_plan(device.settings, self._cost)
+        ]
+        placed = levelled([(poll, cost) for _, poll, cost in planned])
+        for (device, _, _), poll in zip(planned, placed, strict=True):
+            self._add(device, poll, now_ms)
 
     @property
     def missed(self) -> int:
@@ -85,15 +105,18 @@ class Polling:
         if isinstance(due, Wait):
             return due
         request = self._requests[due.request]
-        retries = 0 if due.is_probe or request.device.failures else request.device.settings.retries
-        return Turn(request, request.block, retries, due.is_probe)
+        block = request.turns.take(due.turn)
+        once = due.is_probe or request.device.failures or block.is_latched
+        return Turn(request, block, 0 if once else request.device.settings.retries, due.is_probe)
 
     def others(self, turn: Turn) -> list[Block]:
-        """What else may be read of the turn's device."""
+        """What else may be read of the turn's device, whatever the reason."""
         return [
             request.block
             for request in self._requests.values()
-            if request.device is turn.request.device and request is not turn.request and not request.set_aside
+            if request.device is turn.request.device
+            and request is not turn.request
+            and not (request.set_aside or request.block.is_latched)
         ]
 
     def spent(self, turn: Turn, spent_ms: int, now_ms: int) -> None:
@@ -111,14 +134,13 @@ class Polling:
         if turnaround_ms is not None:
             request.device.turnarounds_ms.append(turnaround_ms)
         request.refusals = 0
+        request.turns.worked()
         request.device.health.request_worked(request.number)
         if request.set_aside or request.slowed:
             if request.set_aside:
                 told += [accepted_again(point, taken_ms) for point in request.block.points]
             request.set_aside = request.slowed = False
-            self._schedule.add(
-                request.number, request.device.settings.id, request.block.period_ms, taken_ms + request.block.period_ms
-            )
+            self._schedule_on_grid(request, now_ms)
         readings = readings_of(turn.block, words, taken_ms)
         self.readings += len(readings)
         return _all(*told, Told(tuple(readings)))
@@ -131,17 +153,14 @@ class Polling:
             return told
         request.refusals += 1
         if request.refusals < 2:
-            self._schedule.add(request.number, request.device.settings.id, request.block.period_ms, now_ms)
+            self.again(turn, now_ms)
             return told
-        parts = halves(turn.block)
+        parts = split(request.poll, turn.block)
         if len(parts) == 1:
             request.set_aside = True
             self._slow(request, _REFUSED_PERIOD_MS, now_ms)
             return _all(told, *(refused(point, now_ms, code) for point in turn.block.points))
-        self._schedule.remove(request.number)
-        del self._requests[request.number]
-        for part in parts:
-            self._add(request.device, part, now_ms)
+        self._replace(request, parts, now_ms)
         return told
 
     def faulted(self, turn: Turn, now_ms: int) -> Told:
@@ -156,14 +175,16 @@ class Polling:
         told = device.health.failed(now_ms, reason)
         told = _all(told, self._failed_turn(request, Quality.BAD_COMM, now_ms))
         if device.health.state == "silent":
-            self._schedule.suspend(device.settings.id, self._probe_cost_ms(request), now_ms)
+            request.turns.again()
+            self._schedule.suspend(device.settings.id, int(self._cost.silent_us(device.settings) / 1000), now_ms)
         elif device.failures > 1:
             self._schedule.skip(device.settings.id, now_ms)
         return told
 
     def again(self, turn: Turn, now_ms: int) -> None:
         """Nothing can be said of this turn: it is due at once."""
-        self._schedule.add(turn.request.number, turn.request.device.settings.id, turn.request.block.period_ms, now_ms)
+        turn.request.turns.again()
+        self._schedule.hurry(turn.request.number, now_ms)
 
     # --- the link
 
@@ -190,25 +211,36 @@ class Polling:
         """One request of a device that otherwise answers; from the third time on it is made less often."""
         if request.set_aside:
             return NOTHING
-        told = request.device.health.request_failed(request.number, request.block.points, now_ms, quality)
+        told = request.device.health.request_failed(request.number, request.poll.whole.points, now_ms, quality)
         if told.readings:
             self._slow(request, _FAILING_PERIOD_MS, now_ms)
             request.slowed = True
+        elif request.device.health.state != "silent" and request.turns.failed():
+            self._replace(request, without_rides(request.poll), now_ms)
         return told
 
-    def _probe_cost_ms(self, request: Request) -> int:
-        settings = request.device.settings
-        cost_us = self._cost.of_device(settings, settings.timeout_ms).of(request.block.table, request.block.count)
-        return int(cost_us / 1000)
-
     def _slow(self, request: Request, least_ms: int, now_ms: int) -> None:
-        period_ms = max(request.block.period_ms, least_ms)
+        period_ms = max(request.poll.period_ms, least_ms)
         self._schedule.add(request.number, request.device.settings.id, period_ms, now_ms + period_ms)
 
-    def _add(self, device: Polled, block: Block, first_ms: int) -> None:
+    def _add(self, device: Polled, poll: Poll, first_ms: int) -> None:
+        """A request that is made at first_ms, whatever its phase, so that nobody waits for the first values."""
         self._numbers += 1
-        self._requests[self._numbers] = Request(self._numbers, device, block)
-        self._schedule.add(self._numbers, device.settings.id, block.period_ms, first_ms)
+        self._requests[self._numbers] = Request(self._numbers, device, Turns(poll))
+        self._schedule.add(self._numbers, device.settings.id, poll.period_ms, first_ms, self._began_ms + poll.phase_ms)
+
+    def _replace(self, request: Request, parts: Sequence[Poll], now_ms: int) -> None:
+        """These requests stand for one, and are made at once."""
+        self._schedule.remove(request.number)
+        del self._requests[request.number]
+        for part in parts:
+            self._add(request.device, part, now_ms)
+
+    def _schedule_on_grid(self, request: Request, now_ms: int) -> None:
+        """A request goes back to its period: its next turn is the next instant of its grid."""
+        period_ms, origin_ms = request.poll.period_ms, self._began_ms + request.poll.phase_ms
+        next_ms = origin_ms + ((now_ms - origin_ms) // period_ms + 1) * period_ms
+        self._schedule.add(request.number, request.device.settings.id, period_ms, next_ms, origin_ms)
 
     def _figures(self, device: Polled) -> DeviceFigures:
         health, id = device.health, device.settings.id
