@@ -12,10 +12,11 @@ from edge_agent.model.blocks import Block
 from edge_agent.model.bus_figures import BusFigures, Busy
 from edge_agent.model.health import Told
 from edge_agent.model.points import Bus, Tcp
-from edge_agent.model.polling import Polling, Turn
+from edge_agent.model.polling import Polling, Seen, Turn
 from edge_agent.model.reading import Happening, Reading
 from edge_agent.model.schedule import Wait
 from edge_agent.protocols.modbus import CONFIGURATION_CODES, Ask, Master, Span
+from edge_agent.protocols.modbus_steps import step
 from edge_agent.protocols.session import Garbled, LinkDown, Refused, Silence
 
 OnReadings = Callable[[Sequence[Reading]], None]
@@ -54,6 +55,7 @@ class BusRunner:
         self._link: Link = open_link(bus) if link is None else link
         self._master = Master(bus.framing)
         self._down = ""
+        self._down_since_ms = now_ms
         self._retry_ms = now_ms
         self._backoff_ms = _BACKOFF_FIRST_MS
         self._silences = 0
@@ -86,6 +88,8 @@ class BusRunner:
         if now_ms - self._shown_ms >= _SNAPSHOT_MS:
             self._shown_ms = now_ms
             self._figures = self._snapshot(now_ms)
+        if readings := self._polling.link_readings(now_ms):
+            self._on_readings(readings)
         if not self._is_up(now_ms):
             return _IDLE_MS
         turn = self._polling.next(now_ms)
@@ -106,7 +110,7 @@ class BusRunner:
         except LinkDown as down:
             self._fell(str(down), now_ms)
             return False
-        self._down, self._backoff_ms = "", _BACKOFF_FIRST_MS
+        self._down, self._down_since_ms, self._backoff_ms = "", now_ms, _BACKOFF_FIRST_MS
         self._on_happenings([Happening("bus.down", now_ms, False, self._bus.id)])
         self._polling.link_opened(now_ms)
         return True
@@ -117,31 +121,35 @@ class BusRunner:
         self._retry_ms = now_ms + self._backoff_ms
         self._backoff_ms = min(2 * self._backoff_ms, _BACKOFF_MOST_MS)
         if not was:
+            self._down_since_ms = now_ms
             self._on_happenings([Happening("bus.down", now_ms, True, self._bus.id, reason)])
         self._tell(self._polling.link_failed(LinkDown.word, now_ms))
 
     # --- one turn
 
     def _take(self, driver: Driver, turn: Turn, begun_ms: int) -> None:
-        device = turn.request.device
-        if begun_ms - device.spoken_ms > _RESTED_MS:
+        device, before = turn.request.device, replace(self._master.tally)
+        if device.spoken_ms is None or begun_ms - device.spoken_ms > _RESTED_MS:
             self._master.rested(device.settings.unit)
         self._tell(self._asked(driver, turn))
-        now_ms = self._clock.monotonic_ms()
+        now_ms, tally = self._clock.monotonic_ms(), self._master.tally
         self._busy.add(now_ms - begun_ms, now_ms)
-        self._polling.spent(turn, now_ms - begun_ms, now_ms)
+        seen = Seen(tally.timeouts - before.timeouts, tally.crc_errors - before.crc_errors, tally.exceptions - before.exceptions)
+        self._polling.spent(turn, now_ms - begun_ms, now_ms, seen)
 
     def _asked(self, driver: Driver, turn: Turn) -> Told:
-        """One exchange, and what is told of it."""
+        """The exchanges of one turn, and what is told of them."""
         watch = Watch()
         try:
+            if unready := self._step(driver, turn):
+                return self._polling.failed(turn, unready, self._clock.monotonic_ms())
             words = driver.run(self._master.read(self._ask_of(turn)), watch)
         except Refused as failure:
             self._heard()
             now_ms = self._clock.monotonic_ms()
             if failure.code in CONFIGURATION_CODES:
                 return self._polling.refused(turn, failure.code, now_ms)
-            return self._polling.faulted(turn, now_ms)
+            return self._polling.faulted(turn, failure.code, now_ms)
         except (Silence, Garbled) as failure:
             self._unheard()
             return self._polling.failed(turn, failure.word, self._clock.monotonic_ms())
@@ -151,10 +159,31 @@ class BusRunner:
         self._heard()
         return self._polling.worked(turn, words, watch.turnaround_ms, watch.arrived_ms, self._clock.monotonic_ms())
 
+    def _step(self, driver: Driver, turn: Turn) -> str:
+        """Takes the steps of a turn; gives why one failed, or nothing. Raises LinkDown."""
+        settings = turn.request.device.settings
+        for ahead in turn.steps:
+            try:
+                driver.run(step(self._master, settings.unit, ahead.step, settings.timeout_ms, settings.pause_ms), Watch())
+            except Refused as refused:
+                self._heard()
+                if ahead.must_work:
+                    return ahead.failure(str(refused))
+            except (Silence, Garbled) as failure:
+                if ahead.must_work:
+                    self._unheard()
+                    return ahead.failure(failure.word)
+        if turn.steps:
+            self._polling.prepared(turn, self._clock.monotonic_ms())
+        return ""
+
     def _ask_of(self, turn: Turn) -> Ask:
         settings = turn.request.device.settings
         others = tuple(_span(block) for block in self._polling.others(turn))
-        return Ask(settings.unit, _span(turn.block), settings.timeout_ms, settings.pause_ms, turn.retries, others)
+        span, is_apart = _span(turn.block), turn.block.is_latched
+        spoken_ms = turn.request.device.spoken_ms
+        rested_ms = 0 if turn.steps or spoken_ms is None else self._clock.monotonic_ms() - spoken_ms
+        return Ask(settings.unit, span, settings.timeout_ms, settings.pause_ms, turn.retries, others, is_apart, rested_ms)
 
     def _heard(self) -> None:
         self._silences = 0
@@ -188,6 +217,7 @@ class BusRunner:
             id=self._bus.id,
             state="down" if self._down else "ok",
             reason=self._down,
+            since_ms=self._down_since_ms,
             requests=tally.requests,
             timeouts=tally.timeouts,
             crc_errors=tally.crc_errors,

@@ -139,7 +139,9 @@ gateway.backlog|none|待传数据|backlog
 gateway.load|ratio|网关负载|gateway load
 link.timeouts|none|超时次数|time-outs
 link.errors|none|通信错误次数|line errors
+link.exceptions|none|异常应答次数|exceptions
 link.turnaround|time|应答时间|turn-around
+link.turnaround-p95|time|应答时间（95%）|turn-around, 95th percentile
 """
 
 ROLES: dict[str, Role] = {role.name: role for role in (Role(*line.split("|")) for line in _TABLE.strip().splitlines())}

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
-from edge_agent.model.health import State
+from edge_agent.model.health import PointHealth, State
 
 _WINDOW_MS = 60_000
 
@@ -24,7 +24,12 @@ class DeviceFigures:
     refused: tuple[str, ...] = ()
     """Points that the device refuses to give."""
     probe_interval_ms: int = 0
-    """How often a silent device is asked in the long run; 0 while it answers."""
+    """A silent device is asked at least so often in the long run; 0 while it answers."""
+    timeouts: int = 0
+    errors: int = 0
+    exceptions: int = 0
+    """Since start, as its link series tell."""
+    points: tuple[PointHealth, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +38,10 @@ class BusFigures:
 
     id: str
     state: Literal["ok", "down"]
+    """Of the port or connection."""
     reason: str = ""
+    since_ms: int = 0
+    """Monotonic."""
     requests: int = 0
     timeouts: int = 0
     crc_errors: int = 0

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from edge_agent.contract.message import Limits
+from edge_agent.model.link_health import link_points
 from edge_agent.model.points import Bus, Point
 from edge_agent.model.reading import Reading
 
@@ -36,7 +37,7 @@ class DeadBands:
             point.series: _Series(point.dead_band, point.heartbeat_ms, _edges(point.limits), _may_widen(point))
             for bus in buses
             for device in bus.devices
-            for point in device.points
+            for point in (*device.points, *link_points(device))
             if point.dead_band is not None
         }
         self._factor = 1.0

@@ -42,6 +42,11 @@ class Poll:
         return joined([part for ride in self.rides for part in ride.parts])
 
     @property
+    def narrow(self) -> Block:
+        """What is read in every turn."""
+        return joined(self.rides[0].parts)
+
+    @property
     def parts(self) -> list[tuple[int, Block]]:
         """(every, atom), by address."""
         found = [(ride.every, part) for ride in self.rides for part in ride.parts]

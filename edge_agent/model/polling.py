@@ -1,24 +1,26 @@
 """Pure. One bus at work: whose turn it is, what an answer or its absence means, and what is told of it.
 
-A step machine: `next` gives a turn or a time to wait until; whoever has the link makes the exchange and says what came of it by
-`worked`, `refused`, `faulted` or `failed`, each of which gives what is to be told.
+A step machine: `next` gives a turn or a time to wait until; whoever has the link takes its steps and makes the exchange, and says
+what came of it: `prepared`, then `worked`, `refused`, `faulted` or `failed`, each of which gives what is to be told, then `spent`.
 """
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from edge_agent.contract.quality import Quality
 from edge_agent.model.blocks import Block
-from edge_agent.model.bus_figures import DeviceFigures, percentile
-from edge_agent.model.health import NOTHING, DeviceHealth, Told, accepted_again, refused
+from edge_agent.model.bus_figures import DeviceFigures
+from edge_agent.model.health import NOTHING, DeviceHealth, Told, accepted_again, both
 from edge_agent.model.joint_plan import joint_plan
 from edge_agent.model.line_cost import Cost, cost_of
+from edge_agent.model.link_health import PERIOD_MS, LinkHealth
 from edge_agent.model.phases import levelled
 from edge_agent.model.points import Bus, Device
 from edge_agent.model.poll import Poll, Turns, split, without_rides
+from edge_agent.model.preparation import Ahead, Preparation
+from edge_agent.model.reading import Reading
 from edge_agent.model.reply import readings_of
 from edge_agent.model.schedule import Schedule, Wait
 
@@ -34,10 +36,12 @@ class Polled:
 
     settings: Device
     health: DeviceHealth
+    link: LinkHealth
+    preparation: Preparation
     failures: int = 0
     """Requests without answer since the last answer."""
-    spoken_ms: int = 0
-    turnarounds_ms: deque[int] = field(default_factory=lambda: deque(maxlen=200))
+    spoken_ms: int | None = None
+    """When something was last said to it."""
 
 
 @dataclass(slots=True, eq=False)
@@ -70,6 +74,19 @@ class Turn:
     block: Block
     retries: int
     is_probe: bool = False
+    is_keepalive: bool = False
+    """Asked so that the device does not miss its master: nobody waits for the values."""
+    steps: tuple[Ahead, ...] = ()
+    """To be taken first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What an exchange met with on the line, retries included."""
+
+    timeouts: int = 0
+    errors: int = 0
+    exceptions: int = 0
 
 
 class Polling:
@@ -81,9 +98,13 @@ class Polling:
         """Given since start."""
         self._cost: Cost = cost_of(bus)
         self._schedule: Schedule[int] = Schedule(bus.probe_budget, seed, now_ms)
-        self._devices = [Polled(device, DeviceHealth(device, now_ms)) for device in bus.devices]
+        self._devices = [
+            Polled(device, DeviceHealth(device, now_ms), LinkHealth(device), Preparation(device)) for device in bus.devices
+        ]
         self._requests: dict[int, Request] = {}
         self._numbers = 0
+        self._longest_ms = max((self._turn_ms(device) for device in bus.devices), default=0)
+        self._link_told_ms = now_ms
         self._began_ms = now_ms
         planned = [
             (device, poll, self._cost.of_device(device.settings))
@@ -101,41 +122,74 @@ class Polling:
 
     def next(self, now_ms: int) -> Turn | Wait:
         """The turn that is due, longest overdue first. It is taken: say what came of it, and then `spent`."""
+        until_ms, neglected = self._neglected(now_ms)
+        if neglected is not None and until_ms <= now_ms:
+            return self._turn(neglected, neglected.poll.narrow, now_ms, is_keepalive=True)
         due = self._schedule.next(now_ms)
         if isinstance(due, Wait):
-            return due
-        request = self._requests[due.request]
-        block = request.turns.take(due.turn)
-        once = due.is_probe or request.device.failures or block.is_latched
-        return Turn(request, block, 0 if once else request.device.settings.retries, due.is_probe)
+            return due if neglected is None else Wait(min(due.until_ms, until_ms))
+        request, turn = self._requests[due.request], due.turn
+        if due.is_probe and request.block.is_latched:  # what it would clear is lost if the answer is
+            request = next((each for each in self._of(request.device) if not each.block.is_latched), request)
+            turn = self._schedule.turn(request.number, now_ms)
+        return self._turn(request, request.turns.take(turn), now_ms, is_probe=due.is_probe)
+
+    def _turn(self, request: Request, block: Block, now_ms: int, *, is_probe: bool = False, is_keepalive: bool = False) -> Turn:
+        device = request.device
+        once = is_probe or device.failures or block.is_latched
+        steps = device.preparation.ahead(request.number, device.spoken_ms, now_ms)
+        return Turn(request, block, 0 if once else device.settings.retries, is_probe, is_keepalive, steps)
+
+    def _neglected(self, now_ms: int) -> tuple[int, Request | None]:
+        """The request that keeps a device alive, and when it must be made; as long before the time as another turn may last."""
+        found: tuple[int, Request | None] = (now_ms, None)
+        for device in self._devices:
+            keepalive_ms = device.settings.keepalive_ms
+            if not keepalive_ms or device.spoken_ms is None or device.health.state == "silent":
+                continue
+            until_ms = device.spoken_ms + keepalive_ms - min(self._longest_ms, 3 * keepalive_ms // 4)
+            askable = [request for request in self._of(device) if not request.block.is_latched and not request.set_aside]
+            if askable and (found[1] is None or until_ms < found[0]):
+                found = until_ms, min(askable, key=lambda request: request.poll.narrow.count)
+        return found
 
     def others(self, turn: Turn) -> list[Block]:
-        """What else may be read of the turn's device, whatever the reason."""
-        return [
-            request.block
-            for request in self._requests.values()
-            if request.device is turn.request.device
-            and request is not turn.request
-            and not (request.set_aside or request.block.is_latched)
-        ]
+        """What else may be read of the turn's device in passing."""
+        requests = (request for request in self._of(turn.request.device) if request is not turn.request and not request.set_aside)
+        return [request.block for request in requests if not request.block.is_latched]
 
-    def spent(self, turn: Turn, spent_ms: int, now_ms: int) -> None:
-        """The exchange of this turn took so long."""
-        turn.request.device.spoken_ms = now_ms
+    def prepared(self, turn: Turn, now_ms: int) -> None:
+        """The steps of the turn were taken."""
+        turn.request.device.preparation.done(turn.steps, now_ms)
+
+    def spent(self, turn: Turn, spent_ms: int, now_ms: int, seen: Seen = Seen()) -> None:
+        """The turn took so long; what it met with."""
+        device = turn.request.device
+        device.spoken_ms = now_ms
+        device.link.count(seen.timeouts, seen.errors, seen.exceptions)
         if turn.is_probe:
-            self._schedule.spent(turn.request.device.settings.id, spent_ms)
+            self._schedule.spent(device.settings.id, spent_ms)
+
+    def link_readings(self, now_ms: int) -> list[Reading]:
+        """Once a minute: how well each device can be reached."""
+        if now_ms - self._link_told_ms < PERIOD_MS:
+            return []
+        self._link_told_ms = now_ms
+        return [reading for device in self._devices for reading in device.link.readings(now_ms)]
 
     # --- what came of a turn
 
     def worked(self, turn: Turn, words: Sequence[int], turnaround_ms: int | None, taken_ms: int, now_ms: int) -> Told:
         """The words came. taken_ms: when."""
-        request = turn.request
-        told = [self._answered(request.device, now_ms)]
+        request, device = turn.request, turn.request.device
+        told = [self._answered(device, now_ms)]
         if turnaround_ms is not None:
-            request.device.turnarounds_ms.append(turnaround_ms)
+            device.link.answered(turnaround_ms)
+        if turn.is_keepalive:
+            return told[0]
         request.refusals = 0
         request.turns.worked()
-        request.device.health.request_worked(request.number)
+        device.preparation.read(request.number)
         if request.set_aside or request.slowed:
             if request.set_aside:
                 told += [accepted_again(point, taken_ms) for point in request.block.points]
@@ -143,13 +197,14 @@ class Polling:
             self._schedule_on_grid(request, now_ms)
         readings = readings_of(turn.block, words, taken_ms)
         self.readings += len(readings)
-        return _all(*told, Told(tuple(readings)))
+        told.append(device.health.request_worked(request.number, turn.block.points, readings))
+        return both(*told, Told(tuple(readings)))
 
     def refused(self, turn: Turn, code: int, now_ms: int) -> Told:
         """Exceptions 1-3: said twice, the block is split until the bad point is alone."""
-        request = turn.request
+        request, health = turn.request, turn.request.device.health
         told = self._answered(request.device, now_ms)
-        if request.set_aside:
+        if request.set_aside or turn.is_keepalive:
             return told
         request.refusals += 1
         if request.refusals < 2:
@@ -159,42 +214,46 @@ class Polling:
         if len(parts) == 1:
             request.set_aside = True
             self._slow(request, _REFUSED_PERIOD_MS, now_ms)
-            return _all(told, *(refused(point, now_ms, code) for point in turn.block.points))
+            return both(told, *(health.point_refused(point, now_ms, code) for point in turn.block.points))
         self._replace(request, parts, now_ms)
         return told
 
-    def faulted(self, turn: Turn, now_ms: int) -> Told:
+    def faulted(self, turn: Turn, code: int, now_ms: int) -> Told:
         """Another exception: the device answers, but gives nothing in this turn."""
         told = self._answered(turn.request.device, now_ms)
-        return _all(told, self._failed_turn(turn.request, Quality.BAD_SENSOR, now_ms))
+        return both(told, self._failed_turn(turn, Quality.BAD_SENSOR, f"exception {code}", now_ms))
 
     def failed(self, turn: Turn, reason: str, now_ms: int) -> Told:
-        """Nothing came, or nothing that can be believed."""
-        request, device = turn.request, turn.request.device
+        """Nothing came, or nothing that can be believed, or a step was refused."""
+        device = turn.request.device
         device.failures += 1
         told = device.health.failed(now_ms, reason)
-        told = _all(told, self._failed_turn(request, Quality.BAD_COMM, now_ms))
+        told = both(told, self._failed_turn(turn, Quality.BAD_COMM, reason, now_ms))
         if device.health.state == "silent":
-            request.turns.again()
-            self._schedule.suspend(device.settings.id, int(self._cost.silent_us(device.settings) / 1000), now_ms)
+            device.preparation.lost()
+            if not turn.is_keepalive:
+                turn.request.turns.again()
+            self._schedule.suspend(device.settings.id, self._probe_cost_ms(device.settings), now_ms)
         elif device.failures > 1:
             self._schedule.skip(device.settings.id, now_ms)
         return told
 
     def again(self, turn: Turn, now_ms: int) -> None:
         """Nothing can be said of this turn: it is due at once."""
-        turn.request.turns.again()
+        if not turn.is_keepalive:
+            turn.request.turns.again()
         self._schedule.hurry(turn.request.number, now_ms)
 
     # --- the link
 
     def link_failed(self, reason: str, now_ms: int) -> Told:
         """The link is down, or still is."""
-        return _all(*(device.health.failed(now_ms, reason) for device in self._devices))
+        return both(*(device.health.failed(now_ms, reason) for device in self._devices))
 
     def link_opened(self, now_ms: int) -> None:
-        """The link is there again: everybody is asked at once."""
+        """The link is there again: everybody is asked at once, and set up anew."""
         for device in self._devices:
+            device.preparation.lost()
             self._schedule.resume(device.settings.id, now_ms)
 
     def figures(self) -> tuple[DeviceFigures, ...]:
@@ -207,17 +266,28 @@ class Polling:
         self._schedule.resume(device.settings.id, now_ms)
         return told
 
-    def _failed_turn(self, request: Request, quality: Quality, now_ms: int) -> Told:
+    def _failed_turn(self, turn: Turn, quality: Quality, reason: str, now_ms: int) -> Told:
         """One request of a device that otherwise answers; from the third time on it is made less often."""
-        if request.set_aside:
+        request = turn.request
+        if request.set_aside or turn.is_keepalive:
             return NOTHING
-        told = request.device.health.request_failed(request.number, request.poll.whole.points, now_ms, quality)
+        told = request.device.health.request_failed(request.number, request.poll.whole.points, now_ms, quality, reason)
         if told.readings:
             self._slow(request, _FAILING_PERIOD_MS, now_ms)
             request.slowed = True
         elif request.device.health.state != "silent" and request.turns.failed():
             self._replace(request, without_rides(request.poll), now_ms)
         return told
+
+    def _of(self, device: Polled) -> list[Request]:
+        return [request for request in self._requests.values() if request.device is device]
+
+    def _probe_cost_ms(self, device: Device) -> int:
+        return int(self._cost.silent_us(device) / 1000) + 1
+
+    def _turn_ms(self, device: Device) -> int:
+        """The longest that a turn of the device usually lasts: nobody answers, and after a rest it is asked again."""
+        return (device.retries + 1) * self._probe_cost_ms(device) + device.retries * device.timeout_ms
 
     def _slow(self, request: Request, least_ms: int, now_ms: int) -> None:
         period_ms = max(request.poll.period_ms, least_ms)
@@ -243,23 +313,18 @@ class Polling:
         self._schedule.add(request.number, request.device.settings.id, period_ms, next_ms, origin_ms)
 
     def _figures(self, device: Polled) -> DeviceFigures:
-        health, id = device.health, device.settings.id
-        aside = [request for request in self._requests.values() if request.set_aside and request.device is device]
+        health, link, id = device.health, device.link, device.settings.id
         return DeviceFigures(
             id=id,
             state=health.state,
             since_ms=health.since_ms,
             reason=health.reason,
-            turnaround_p50_ms=percentile(device.turnarounds_ms, 0.5),
-            turnaround_p95_ms=percentile(device.turnarounds_ms, 0.95),
-            refused=tuple(point.id for request in aside for point in request.block.points),
+            turnaround_p50_ms=link.turnaround_ms(0.5),
+            turnaround_p95_ms=link.turnaround_ms(0.95),
+            refused=tuple(point.id for request in self._of(device) if request.set_aside for point in request.block.points),
             probe_interval_ms=self._schedule.probe_interval_ms(id),
+            timeouts=link.timeouts,
+            errors=link.errors,
+            exceptions=link.exceptions,
+            points=health.points,
         )
-
-
-def _all(*told: Told) -> Told:
-    """Everything, in order."""
-    return Told(
-        tuple(reading for each in told for reading in each.readings),
-        tuple(happening for each in told for happening in each.happenings),
-    )

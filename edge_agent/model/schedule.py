@@ -19,6 +19,8 @@ _LONGEST_WAIT_MS = 60_000
 _BURST_PROBES = 3
 """Probes that may follow one another faster than the budget when a device begins to fail."""
 _JITTER = 0.2
+_KEPT_BACK = 0.08
+"""Part of the budget that is kept for what it costs to notice that a device fails."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +66,8 @@ class _Probe:
 
 
 def probe_interval_ms(cost_ms: float, failing: int, budget: float) -> int:
-    """How often each of so many failing devices is probed in the long run, a probe without answer costing cost_ms."""
-    return max(_FIRST_PROBE_MS, int(cost_ms * failing / budget))
+    """At least so often each of so many failing devices is probed in the long run, a probe without answer costing cost_ms."""
+    return int((1 + _JITTER) * max(_FIRST_PROBE_MS, cost_ms * failing / (budget * (1 - _KEPT_BACK))))
 
 
 class Schedule(Generic[Request]):
@@ -76,6 +78,7 @@ class Schedule(Generic[Request]):
         self.missed = 0
         """Turns that were skipped because the bus was too slow."""
         self._budget = max(probe_budget, 1e-3)
+        self._steady = self._budget * (1 - _KEPT_BACK)
         self._seed = seed & 0xFFFFFFFF
         self._turns: dict[Request, _Turn] = {}
         self._probes: dict[str, _Probe] = {}
@@ -91,6 +94,10 @@ class Schedule(Generic[Request]):
         """A request is due at once, and then on its grid."""
         if request in self._turns:
             self._turns[request].due_ms = now_ms
+
+    def turn(self, request: Request, now_ms: int) -> int:
+        """Number of the newest instant of a request's grid that has come."""
+        return self._turns[request].number(now_ms)
 
     def remove(self, request: Request) -> None:
         """A request is not asked any more."""
@@ -146,9 +153,9 @@ class Schedule(Generic[Request]):
             self._probes[device].credit_ms -= spent_ms
 
     def probe_interval_ms(self, device: str) -> int:
-        """The interval at which a failing device is probed in the long run, from the budget."""
+        """A failing device is probed at least so often in the long run, as the budget allows; 0 of others."""
         probe = self._probes.get(device)
-        return self._longest_ms(probe) if probe is not None else 0
+        return probe_interval_ms(probe.cost_ms, len(self._probes), self._budget) if probe is not None else 0
 
     def _probe(self, requests: Sequence[Request], probe: _Probe, now_ms: int) -> Due[Request]:
         probe.interval_ms = min(2 * probe.interval_ms, self._longest_ms(probe))
@@ -158,15 +165,15 @@ class Schedule(Generic[Request]):
         return Due(request, is_probe=True, turn=self._turns[request].number(now_ms))
 
     def _longest_ms(self, probe: _Probe) -> int:
-        return probe_interval_ms(probe.cost_ms, len(self._probes), self._budget)
+        return max(_FIRST_PROBE_MS, int(probe.cost_ms * len(self._probes) / self._steady))
 
     def _lacking_ms(self, probe: _Probe) -> int:
         """How long the device's part of the budget needs to pay for a probe."""
-        return max(0, math.ceil((probe.cost_ms - probe.credit_ms) * len(self._probes) / self._budget))
+        return max(0, math.ceil((probe.cost_ms - probe.credit_ms) * len(self._probes) / self._steady))
 
     def _earn(self, now_ms: int) -> None:
         """Each failing device gets an equal part of the budget, and keeps a few probes' worth of it."""
-        earned_ms = self._budget * (now_ms - self._credited_ms) / max(1, len(self._probes))
+        earned_ms = self._steady * (now_ms - self._credited_ms) / max(1, len(self._probes))
         for probe in self._probes.values():
             probe.credit_ms = min(float(_BURST_PROBES * probe.cost_ms), probe.credit_ms + earned_ms)
         self._credited_ms = now_ms

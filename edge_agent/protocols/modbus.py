@@ -68,6 +68,10 @@ class Ask:
     retries: int = 1
     others: tuple[Span, ...] = ()
     """What else may be read of this device."""
+    is_apart: bool = False
+    """Reading the span clears something: no part of it may be read in passing."""
+    rested_ms: int = 0
+    """For so long nothing was said to the device."""
 
 
 @dataclass(slots=True)
@@ -170,6 +174,10 @@ class Master:
         """
         yield from self._exchange(unit, request, write_expected(request), timeout_ms, pause_ms)
 
+    def ask(self, unit: int, request: bytes, expected: Expected, timeout_ms: int, pause_ms: int = 0) -> Session[bytes]:
+        """The reply to any request, sent once. Raises as `read`."""
+        return (yield from self._exchange(unit, request, expected, timeout_ms, pause_ms))
+
     def identify(self, unit: int, timeout_ms: int) -> Session[dict[int, str]]:
         """Texts of device identification, function 43/14: 0 vendor, 1 product, 2 revision. Raises as `read`."""
         texts: dict[int, str] = {}
@@ -189,7 +197,7 @@ class Master:
         while True:
             try:
                 if self._framing != "tcp" and self._owed.get(ask.unit):
-                    yield from self._settle(ask)
+                    yield from self._settle(ask, ask.timeout_ms - (0 if failures + repeats else ask.rested_ms))
                 return (yield from self._exchange(ask.unit, request, expected, ask.timeout_ms, ask.pause_ms))
             except (Silence, Garbled):
                 failures += 1
@@ -204,8 +212,11 @@ class Master:
                 yield Pause(_BUSY_PAUSE_MS)
             self.tally.retries += 1
 
-    def _settle(self, ask: Ask) -> Session[None]:
-        """Makes sure that no reply is owed that could be taken for the one wanted. Raises Silence where that cannot be had."""
+    def _settle(self, ask: Ask, quiet_ms: int) -> Session[None]:
+        """Makes sure that no reply is owed that could be taken for the one wanted. Raises Silence where that cannot be had.
+
+        quiet_ms: for so long the device is left alone where nothing else can be asked of it.
+        """
         wanted = _shape(read_expected(ask.span))
         other = _alternative(ask)
         for _ in range(_SETTLING_QUESTIONS):
@@ -213,7 +224,8 @@ class Master:
                 return
             if other is None:
                 self._owed[ask.unit].clear()
-                yield Pause(ask.timeout_ms)
+                if quiet_ms > 0:
+                    yield Pause(quiet_ms)
                 return
             with suppress(Refused):  # an answer as good as any
                 yield from self._exchange(ask.unit, read_request(other), read_expected(other), ask.timeout_ms, ask.pause_ms)
@@ -307,7 +319,11 @@ def _still_owed(owed: list[_Shape], shape: _Shape, *, is_exception: bool) -> lis
 def _alternative(ask: Ask) -> Span | None:
     """The shortest span that may be asked of the device and is answered by another length than the one wanted."""
     wanted = _shape(read_expected(ask.span))
-    spans = [replace(ask.span, count=1), *ask.others, *(replace(other, count=1) for other in ask.others)]
+    spans = [
+        *(() if ask.is_apart else (replace(ask.span, count=1),)),
+        *ask.others,
+        *(replace(other, count=1) for other in ask.others),
+    ]
     options = [span for span in spans if _shape(read_expected(span)) != wanted]
     return min(options, key=lambda span: read_expected(span).length, default=None)
 

@@ -115,7 +115,9 @@ def test_a_device_that_reports_a_fault_is_not_silent() -> None:
         wait_until(lambda: run.of(0), what="a reading")
         wait_until(lambda: run.runner.figures().devices[0].state == "ok", what="figures")
     assert [(reading.value, reading.quality) for reading in run.of(0)] == [(None, Quality.BAD_SENSOR)]
-    assert run.happenings == []
+    assert [(each.kind, each.subject, each.on, each.reason) for each in run.happenings] == [
+        ("point.bad", "d.p0", True, "exception 4")
+    ]
 
 
 def test_damaged_replies_give_no_value() -> None:

@@ -1,0 +1,32 @@
+"""Pure. The steps that a device wants before it is read: a write, or a read whose answer nobody uses; then a rest."""
+
+from __future__ import annotations
+
+from edge_agent.model.points import Step
+from edge_agent.protocols.modbus import Master, write_expected, write_request
+from edge_agent.protocols.modbus_frames import Expected
+from edge_agent.protocols.session import Garbled, Pause, Refused, Session, Silence
+
+
+def step(master: Master, unit: int, wanted: Step, timeout_ms: int, pause_ms: int = 0) -> Session[None]:
+    """One step, sent once. Raises as `Master.read`, in that case too after the time for which the device is to be left alone."""
+    request, expected = step_request(wanted)
+    failure: Silence | Garbled | Refused | None = None
+    try:
+        yield from master.ask(unit, request, expected, timeout_ms, pause_ms)
+    except (Silence, Garbled, Refused) as met:
+        failure = met
+    if wanted.wait_ms:
+        yield Pause(wanted.wait_ms)
+    if failure is not None:
+        raise failure
+
+
+def step_request(wanted: Step) -> tuple[bytes, Expected]:
+    """The PDU of a step and the reply to it. Raises ValueError beyond the protocol's limits."""
+    if wanted.function > 4:
+        request = write_request(wanted.function, wanted.address, wanted.words)
+        return request, write_expected(request)
+    data = (wanted.count + 7) // 8 if wanted.function < 3 else 2 * wanted.count
+    request = bytes((wanted.function, *wanted.address.to_bytes(2, "big"), *wanted.count.to_bytes(2, "big")))
+    return request, Expected(bytes((wanted.function, data)), 2 + data)
