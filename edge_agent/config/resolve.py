@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from pathlib import Path
 from typing import TypeVar
@@ -20,6 +20,7 @@ from edge_agent.contract import message
 from edge_agent.contract.message import BirthBody, Limits, Series
 from edge_agent.model import points as resolved
 from edge_agent.model.condition import parse
+from edge_agent.model.link_health import LINK_POINTS, link_points
 
 SOFTWARE = f"edge-agent {__version__}"
 _MAX_DECIMALS = 9
@@ -54,7 +55,10 @@ class DeviceParts:
 
 
 def resolve_site(file: SiteFile, parts: Mapping[str, DeviceParts], folder: Path) -> resolved.Site:
-    """The site. Series count from 0 in the order of the file. folder: where relative paths of the file begin."""
+    """The site. Series count from 0 in the order of the file, each device's link series behind its points.
+
+    folder: where relative paths of the file begin.
+    """
     series = 0
     buses = []
     for bus in file.buses:
@@ -62,6 +66,9 @@ def resolve_site(file: SiteFile, parts: Mapping[str, DeviceParts], folder: Path)
         for device in bus.devices:
             made = _device(parts[device.id], series, bus)
             series += len(made.points)
+            if file.link_series:
+                made = replace(made, link_series=series)
+                series += len(LINK_POINTS)
             devices.append(made)
         buses.append(resolved.Bus(bus.id, _link(bus), bus.frames, tuple(devices), bus.probe_budget))
     brokers = tuple(_broker(broker, file.mqtt, folder) for broker in file.mqtt.brokers)
@@ -89,7 +96,7 @@ def birth_of(site: resolved.Site, equipment: Iterable[EquipmentFile]) -> BirthBo
             devices.append(
                 message.Device(d.id, d.profile, d.profile_version, bus.id, d.name, dict(d.nameplate), d.part_of, list(d.fed_by))
             )
-            series += [_series(point) for point in d.points]
+            series += [_series(point) for point in (*d.points, *link_points(d))]
     return BirthBody(SOFTWARE, series, devices, site.delivery.receipt_hold_ms, receipt_every=site.delivery.batches_per_receipt)
 
 

@@ -193,5 +193,6 @@ class SiteFile(FileModel):
     mqtt: MqttFile
     delivery: DeliveryFile = DeliveryFile()
     clock: ClockFile = ClockFile()
+    link_series: bool = True
     equipment: Annotated[list[EquipmentFile], Field(max_length=500)] = Field(default_factory=list)
     buses: Annotated[list[BusFile], Field(min_length=1, max_length=64)]

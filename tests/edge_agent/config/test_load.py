@@ -8,6 +8,8 @@ from edge_agent.common.problem import ProblemError
 from edge_agent.config.load import LoadedSite, load_site
 from edge_agent.contract.encoding import encode
 from edge_agent.contract.message import Limits, Text
+from edge_agent.contract.roles import ROLES
+from edge_agent.model.link_health import link_points
 from edge_agent.model.points import Broker, Serial, Tcp, Tls
 
 REPOSITORY = Path(__file__).parents[3]
@@ -134,7 +136,10 @@ def test_the_birth_tells_series_devices_and_equipment(tmp_path: Path) -> None:
         ("probe", "lan", "generic/level-probe", "pump-1", ["meter"]),
     ]  # fmt: skip
     assert [(s.i, s.device, s.point) for s in birth.series] == [
-        (p.series, p.device, p.id) for bus in loaded.site.buses for device in bus.devices for p in device.points
+        (p.series, p.device, p.id)
+        for bus in loaded.site.buses
+        for device in bus.devices
+        for p in (*device.points, *link_points(device))
     ]
     assert birth.receipt_hold_ms == 0
     assert encode(birth) == encode(load(tmp_path, FULL).birth)
@@ -263,3 +268,19 @@ def test_a_device_whose_points_are_all_off_is_said(tmp_path: Path) -> None:
 def test_mqtt_values_are_bounded(tmp_path: Path, said: str) -> None:
     text = PANEL.replace("mqtt: {", f"mqtt: {{{said}, ")
     assert [code for code, _ in refused(tmp_path, text)] == ["CFG009"]
+
+
+def test_link_series_stand_behind_the_points_of_their_device_and_can_be_switched_off(tmp_path: Path) -> None:
+    birth = load(tmp_path, PANEL).birth
+    assert [s.i for s in birth.series] == list(range(len(birth.series)))
+    told = [s for s in birth.series if s.point.startswith("link-")]
+    assert [(s.device, s.point, s.role, s.unit, s.kind) for s in told] == [
+        ("panel", "link-timeouts", "link.timeouts", "", "counter"),
+        ("panel", "link-errors", "link.errors", "", "counter"),
+        ("panel", "link-exceptions", "link.exceptions", "", "counter"),
+        ("panel", "link-turnaround", "link.turnaround", "ms", "number"),
+        ("panel", "link-turnaround-p95", "link.turnaround-p95", "ms", "number"),
+    ]
+    assert all(s.role in ROLES and s.name is not None and s.name.zh and s.name.en for s in told)
+    without = load(tmp_path, PANEL + "link_series: false\n").birth
+    assert [s.point for s in without.series] == [s.point for s in birth.series if s not in told]
