@@ -34,7 +34,7 @@ def show(title: str, figures: list[Figure]) -> int:
     print(f"| {'figure':<78} | {'value':>12} | {'at most':>12} | {'ratio':>6} |\n|{'-' * 80}|{'-' * 14}|{'-' * 14}|{'-' * 8}|")
     for each in figures:
         demand = "" if each.demand is None else f"{each.demand:,.4g} {each.unit}"
-        ratio = "" if each.demand is None else f"{each.value / each.demand:.2f}" + ("" if each.holds else " !")
+        ratio = "" if not each.demand else f"{each.value / each.demand:.2f}" + ("" if each.holds else " !")
         value = f"{each.value:,.1f} {each.unit}" if each.value < 1000 else f"{each.value:,.0f} {each.unit}"
         print(f"| {each.what:<78} | {value:>12} | {demand:>12} | {ratio:>6} |")
     missed = [each.what for each in figures if not each.holds]

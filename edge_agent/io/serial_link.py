@@ -18,6 +18,8 @@ _READ_TIMEOUT_S = 0.02
 _WRITE_TIMEOUT_S = 5.0
 _FAST_BAUDRATE, _FAST_SILENCE_S = 19_200, 0.00175
 _FLUSH_BYTES = 4096
+_BABBLE_S = 1.0
+"""A line that is never silent for longer is talked over."""
 
 
 class SerialLink:
@@ -66,14 +68,24 @@ class SerialLink:
         self.open()
         port = self._opened()
         try:
-            while (left_s := self._active_at_s + self._silence_s - time.monotonic()) > 0:
-                time.sleep(left_s)
+            self._await_silence(port)
             begun_s = time.monotonic()
             port.write(payload)
             port.flush()
         except (OSError, termios.error) as error:
             raise self._gone(error) from error
         self._active_at_s = max(time.monotonic(), begun_s + len(payload) * self._byte_s)
+
+    def _await_silence(self, port: serial.SerialBase) -> None:
+        """Returns when nothing has come for 3.5 characters: a late reply is heard out and thrown away. Goes on if it never ends."""
+        until_s = time.monotonic() + _BABBLE_S
+        while True:
+            while (left_s := self._active_at_s + self._silence_s - time.monotonic()) > 0:
+                time.sleep(left_s)
+            if not port.in_waiting or time.monotonic() > until_s:
+                return
+            port.read(min(port.in_waiting, _FLUSH_BYTES))
+            self._active_at_s = time.monotonic()
 
     def receive(self, timeout_ms: int) -> bytes:
         """What came within timeout_ms (give or take 20 ms). Raises LinkDown."""
