@@ -1,6 +1,6 @@
 """Does I/O: how near to the wire's bound a serial bus is read, with and without faults, beside other masters.
 
-    python -m benchmarks bus          BENCH_PYTHON=/path/to/python: where minimalmodbus and modpoll are installed (extra `bench`)
+    python -m benchmarks bus          BENCH_PYTHON=...: the Python that has minimalmodbus and modpoll
 
 Three instruments on a simulated line (benchmarks/uart.py), two requests of ten registers each. The cycle is what the line saw; the
 bound is calculated of byte times, turn-around and silences for the same requests. Every value is compared with what the
@@ -31,6 +31,7 @@ from edge_agent.model.reading import Reading
 
 BAUDRATES = (9600, 115_200)
 SECONDS = float(os.environ.get("BENCH_SECONDS", "6"))
+HOW = "python -m venv other; other/bin/pip install minimalmodbus modpoll 'pymodbus<3.7'; BENCH_PYTHON=other/bin/python"
 CYCLE = len(UNITS) * len(BLOCKS)
 PERCENT_AT_9600, MS_AT_115200 = 3.0, 0.5
 
@@ -142,7 +143,7 @@ def runs() -> Sequence[Run]:
     there = {name: has(python, "modpoll.main" if name == "modpoll" else name) for name in ("minimalmodbus", "modpoll")}
     for name, is_there in there.items():
         if not is_there:
-            print(f'{name}: not installed (pip install "waterworks-edge[bench]", or BENCH_PYTHON=/path/to/python that has it)')
+            print(f"{name}: not installed ({HOW})")
     for baudrate in BAUDRATES:
         for fault in FAULTS:
             made.append(ours(baudrate, fault))

@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from edge_agent.cli.output import AsJson, say, say_json
+from edge_agent.cli.status_buses import bus_lines
 from edge_agent.common.problem import Exit, Problem, ProblemError
 
 RTC_BATTERY = "clock.rtc-battery"
@@ -89,10 +90,6 @@ def troubles(body: Mapping[str, Any], now_ms: int) -> list[str]:
 
 def _text(body: Mapping[str, Any], wrong: list[str]) -> str:
     link, clock, delivery = body["link"], body["clock"], body.get("delivery") or {}
-    silent = {e["subject"]: e["since_s"] for e in body.get("standing", []) if e["kind"] == "device.silent"}
-    devices: dict[str, int] = {}
-    for row in body["series"]:
-        devices[row["device"]] = devices.get(row["device"], 0) + row["taken"]
     lines = [
         f"{body['site']}/{body['gateway']}  {body['software']}, epoch {body['epoch']}",
         f"broker   {link['broker']}: {_link(link)}, {link['sessions']} sessions" + _air(link),
@@ -104,11 +101,8 @@ def _text(body: Mapping[str, Any], wrong: list[str]) -> str:
         + (f"; {_drain(delivery, link)}" if _is_late(delivery) else ""),
         f"readings {delivery.get('taken', 0)} taken, {delivery.get('delivered', 0)} delivered since the start",
         *_saver(body.get("saver") or {}),
-        "buses    " + (", ".join(body["buses"]) or "none"),
+        *bus_lines(body, _span),
     ]
-    for device, taken in devices.items():
-        state = f"silent for {_span(silent[device])}" if device in silent else f"{taken} readings"
-        lines.append(f"device   {device}: {state}")
     lines += ["", *(f"! {line}" for line in wrong)] if wrong else ["", "All is well."]
     return "\n".join(lines)
 
