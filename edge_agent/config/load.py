@@ -14,9 +14,11 @@ from edge_agent.common.problem import Problem, ProblemError
 from edge_agent.config.cross import check_cross, context_of_device
 from edge_agent.config.device_points import device_points
 from edge_agent.config.layers import site_tree
+from edge_agent.config.parameters import ParameterValues, parameter_values
 from edge_agent.config.profile_file import PointFile
 from edge_agent.config.profiles import Profile, profile_paths, read_profile, unknown_profile
-from edge_agent.config.resolve import DeviceParts, birth_of, resolve_site
+from edge_agent.config.resolve import birth_of, resolve_site
+from edge_agent.config.resolve_device import DeviceParts
 from edge_agent.config.site_file import DeviceFile, SiteFile
 from edge_agent.config.warnings import warnings_of
 from edge_agent.model.loaded import LoadedSite
@@ -57,7 +59,7 @@ class _Library:
             return None
         if name not in self._read:
             try:
-                self._read[name] = read_profile(name, self._paths[name])
+                self._read[name] = read_profile(name, self._paths[name], self._paths)
             except ProblemError as error:
                 self.problems += error.problems
                 self._read[name] = None
@@ -68,6 +70,7 @@ class _Library:
 class _Checked:
     node: Located
     profile: Profile | None
+    values: ParameterValues
     points: Sequence[PointFile]
 
 
@@ -83,7 +86,9 @@ def _devices(tree: Located, library: _Library, findings: Findings) -> list[_Chec
             if profile is None and named:
                 continue
             own = Findings()
-            found.append(_Checked(device, profile, device_points(device, profile, own, context)))
+            asked = profile.file.parameters if profile is not None else []
+            values = parameter_values(asked, device.get("parameters"), device.mark, own, context)
+            found.append(_Checked(device, profile, values, device_points(device, profile, values, own, context)))
             findings.extend(own)
     return found
 
@@ -95,4 +100,4 @@ def _items(node: Located, key: str) -> list[Located]:
 
 def _parts(file: DeviceFile, found: _Checked) -> DeviceParts:
     said = (point.mapping["id"].text for point in _items(found.node, "points") if "period" in point.mapping)
-    return DeviceParts(file, found.profile, found.points, frozenset(said))
+    return DeviceParts(file, found.profile, found.points, frozenset(said), found.values)

@@ -7,7 +7,8 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from edge_agent.common.located_model import Refused
-from edge_agent.config.device_parts import Steps, WakeFile
+from edge_agent.config.device_parts import AddressesFile, GroupFile, IdentifyFile, Steps, WakeFile
+from edge_agent.config.parameters import ParameterFile
 from edge_agent.config.point_parts import PARTS, FactorFile, FileType, LimitsFile, TermFile, WriteFile
 from edge_agent.config.quantities import (
     Address,
@@ -19,6 +20,7 @@ from edge_agent.config.quantities import (
     Id,
     PeriodMs,
     RoleName,
+    SignName,
     UnitName,
     between,
 )
@@ -28,6 +30,7 @@ from edge_agent.contract.roles import ROLES
 from edge_agent.contract.units import UNITS
 from edge_agent.model.points import REGISTERS_OF, RawType, Table, WordOrder
 
+ProfileName = Annotated[FoldedText, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,31}/[a-z0-9][a-z0-9.-]{0,31}$")]
 Nameplate = dict[str, float | int | bool | str]
 _STATE_KINDS = ("bool", "code", "bits")
 _FLOATS = ("f16", "f32", "f64")
@@ -70,7 +73,7 @@ class PointFile(FileModel):
     write: WriteFile | None = None
     limits: LimitsFile = LimitsFile()
     texts: Annotated[dict[str, Bilingual], Field(max_length=256)] = Field(default_factory=dict)
-    signs: Annotated[dict[str, Id], Field(max_length=256)] = Field(default_factory=dict)
+    signs: Annotated[dict[str, SignName], Field(max_length=256)] = Field(default_factory=dict)
 
     @property
     def raw_type(self) -> RawType:
@@ -228,6 +231,9 @@ class ProfileFile(FileModel):
     """One device model."""
 
     profile: Literal[1]
+    extends: ProfileName | None = None
+    without: Annotated[list[Id], Field(max_length=2000)] = Field(default_factory=list)
+    addresses: AddressesFile | None = None
     maker: Annotated[str, Field(min_length=1, max_length=60)]
     model: Annotated[str, Field(min_length=1, max_length=60)]
     title: Bilingual
@@ -240,6 +246,9 @@ class ProfileFile(FileModel):
     requests: RequestsFile = RequestsFile()
     nameplate: Nameplate = Field(default_factory=dict)
     period: PeriodMs = 1000
+    identify: IdentifyFile | None = None
+    parameters: Annotated[list[ParameterFile], Field(max_length=500)] = Field(default_factory=list)
+    groups: Annotated[list[GroupFile], Field(max_length=200)] = Field(default_factory=list)
     setup: Steps = Field(default_factory=list)
     wake: WakeFile | None = None
     trigger: Steps = Field(default_factory=list)

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from edge_agent.common.folders import data_folders
 from edge_agent.common.located import Findings, Located
 from edge_agent.common.located_model import check, closest
 from edge_agent.common.located_yaml import load_yaml
 from edge_agent.common.problem import Problem, ProblemError
+from edge_agent.config.inheritance import inherited
 from edge_agent.config.profile_file import PointFile, ProfileFile
+from edge_agent.config.relations import check_profile
 
+_MOST_PARENTS = 5
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,31}/[a-z0-9][a-z0-9.-]{0,31}")
 
 
@@ -26,7 +30,7 @@ class Profile:
     tree: Located
     file: ProfileFile
     version: str
-    """The file's own version, or the start of its SHA-256."""
+    """The file's own version, or the start of its SHA-256; with a hash of the versions of those it extends."""
 
     def point(self, name: str) -> PointFile | None:
         """The point with this id."""
@@ -54,20 +58,52 @@ def load_profile(name: str, folders: Sequence[Path]) -> Profile:
     paths = profile_paths(folders)
     if name not in paths:
         raise ProblemError(Problem("CFG030", name, *unknown_profile(name, list(paths))))
-    return read_profile(name, paths[name])
+    return read_profile(name, paths[name], paths)
 
 
-def read_profile(name: str, path: Path) -> Profile:
-    """The profile in this file. Raises ProblemError with everything that is wrong with it."""
-    tree = load_yaml(path)
+def read_profile(name: str, path: Path, library: Mapping[str, Path] | None = None) -> Profile:
+    """The profile in this file, with what it takes over from those it extends. library: where these are found, by name.
+
+    Raises ProblemError with everything that is wrong with it.
+    """
+    if library is None:
+        library = profile_paths([path.resolve().parent.parent, *data_folders("device_profiles")])
+    return _read(name, path, library, ())
+
+
+def _read(name: str, path: Path, library: Mapping[str, Path], children: tuple[str, ...]) -> Profile:
+    own = load_yaml(path)
     findings = Findings()
+    parent = _parent(own.get("extends"), library, (*children, name))
+    twice(own.get("points"), findings, "", "point")
+    tree = inherited(own, parent.tree if parent is not None else None, parent.name if parent is not None else "", findings)
+    for key, noun in (("parameters", "parameter"), ("groups", "group")):
+        twice(tree.get(key), findings, "", noun)
     file = check(tree, ProfileFile, findings)
-    twice(tree.get("points"), findings, "", "point")
+    if file is not None:
+        check_profile(tree, file, findings)
     findings.raise_if_any()
     if file is None:
         raise AssertionError("a refused profile without a finding")
     version = file.version or hashlib.sha256(path.read_bytes()).hexdigest()[:12]
+    if parent is not None:
+        version = f"{version[:28]}+{hashlib.sha256(f'{parent.name} {parent.version}'.encode()).hexdigest()[:8]}"
     return Profile(name, path, tree, file, version)
+
+
+def _parent(at: Located | None, library: Mapping[str, Path], children: tuple[str, ...]) -> Profile | None:
+    if at is None or not is_profile_name(at.text):
+        return None
+    name = at.text
+    if name in children:
+        what = "Profiles extend each other in a circle: " + " -> ".join((*children, name)) + "."
+        raise ProblemError(Problem("CFG037", str(at.mark), what, "remove one `extends`."))
+    if len(children) > _MOST_PARENTS:
+        what = f"More than {_MOST_PARENTS} profiles extend each other."
+        raise ProblemError(Problem("CFG037", str(at.mark), what, "extend the first one directly."))
+    if name not in library:
+        raise ProblemError(Problem("CFG030", str(at.mark), *unknown_profile(name, list(library))))
+    return _read(name, library[name], library, children)
 
 
 def unknown_profile(name: str, known: Sequence[str]) -> tuple[str, str]:

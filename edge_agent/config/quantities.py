@@ -14,6 +14,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from edge_agent.common.located_model import Refused, choices, closest
 from edge_agent.contract.message import Text
 from edge_agent.contract.roles import ROLES
+from edge_agent.contract.signs import SIGNS
 from edge_agent.contract.topics import is_id
 from edge_agent.contract.units import UNITS
 from edge_agent.model.condition import Unreadable, parse
@@ -130,6 +131,14 @@ def _role(value: str) -> str:
     raise Refused("CFG023", f"The role `{value}` is not in the list of roles.", do)
 
 
+def _sign(value: str) -> str:
+    if value in SIGNS:
+        return value
+    near = closest(value, list(SIGNS))
+    do = f"write `{near}`." if near else f"write one of {choices(list(SIGNS), 80)}."
+    raise Refused("CFG038", f"The failure sign `{value}` is not in the list of signs.", do)
+
+
 def _condition(value: str) -> str:
     try:
         parse(value)
@@ -148,6 +157,8 @@ UnitName = Annotated[str, BeforeValidator(_folded), AfterValidator(_unit)]
 """One of contract/units.py."""
 RoleName = Annotated[str, BeforeValidator(_folded), AfterValidator(_role)]
 """One of contract/roles.py, or empty."""
+SignName = Annotated[str, BeforeValidator(_folded), AfterValidator(_sign)]
+"""One of contract/signs.py."""
 Address = Annotated[int, Field(ge=0, le=65535)]
 """A wire address; counts from 0."""
 PeriodMs = Annotated[DurationMs, between(100, 86_400_000)]

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from edge_agent.common.located_model import Refused
+from edge_agent.config.device_parts import AddressesFile
 from edge_agent.config.profile_file import Nameplate, RequestsFile
 from edge_agent.config.quantities import Bilingual, DurationMs, FileModel, FoldedText, Id, PeriodMs, SizeBytes, between
 from edge_agent.contract.topics import DEFAULT_ROOT, ID_PATTERN
@@ -154,6 +155,8 @@ class DeviceFile(FileModel):
     fed_by: list[Id] = Field(default_factory=list)
     period: PeriodMs | None = None
     requests: RequestsFile = RequestsFile()
+    parameters: Annotated[dict[str, float | bool], Field(max_length=500)] = Field(default_factory=dict)
+    addresses: AddressesFile | None = None
     points: Annotated[list[dict[str, Any]], Field(max_length=2000)] = Field(default_factory=list)
 
 

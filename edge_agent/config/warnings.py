@@ -8,7 +8,7 @@ from ipaddress import ip_address
 from edge_agent.common.located import Findings, Located
 from edge_agent.common.located_model import context_of, place_of
 from edge_agent.common.problem import Problem
-from edge_agent.config.resolve import DeviceParts
+from edge_agent.config.resolve_device import DeviceParts
 from edge_agent.config.site_file import BusFile, SiteFile
 
 

@@ -21,9 +21,6 @@ def check_writing(point: PointFile) -> None:
     if write.address is None and point.table in ("discrete", "input"):
         what = f"The table `{point.table}` cannot be written."
         raise Refused("CFG033", what, "add the register or coil that is written: `write: {address: ...}`.", "write")
-    if point.scale_by or point.plus:
-        what = "The scale of this point stands in the device; what would be written is not known here."
-        raise Refused("CFG033", what, "leave `write` out.", "write")
     _function_fits(point)
     if point.value_kind in ("number", "counter"):
         for key, value in (("low", low_of(point)), ("high", high_of(point))):

@@ -75,7 +75,6 @@ def test_what_a_point_resolves_to(text: str, write: Write | None) -> None:
             "CFG033 Function 6 does not write a `u32`",
         ),
         ("table: coil, address: 1, write: {function: 6}", "CFG033 Function 6 does not write a `bool` of table `coil`."),
-        ("table: holding, address: 1, group: g, scale_by: [{of: d}], write: {low: 0, high: 1}", "CFG033 The scale of this point"),
         ("table: holding, address: 1, latched: true, group: g", "CFG031 A latched point is read by a request of its own"),
         ("table: holding, address: 1, type: u8, mask: 3", "CFG031 `u8` is a part of a register; `mask` asks for another."),
         ("table: holding, address: 1, half: high", "CFG031 `half` belongs to the types u8, s8 and bcd8."),
