@@ -22,6 +22,7 @@ _SIGNED: frozenset[RawType] = frozenset(("s16", "s32", "s64"))
 _FLOATS: Mapping[RawType, str] = {"f16": ">e", "f32": ">f", "f64": ">d"}
 _BCD: frozenset[RawType] = frozenset(("bcd16", "bcd32", "bcd64"))
 _MOST_EXPONENT = 30
+_MOST_FLOAT16 = 65504.0
 Known = Mapping[str, float | None]
 """What other points of the same reply say, by id; None: they have no value that can be built on."""
 NOTHING_KNOWN: Known = MappingProxyType({})
@@ -104,7 +105,7 @@ def _from_float(point: Point, ordered: bytes, known: Known) -> float | int | Non
     if point.type == "f32":
         value = shortest_float32(value)
     elif point.type == "f16":
-        value = _shortest_float16(value, ordered)
+        value = _shortest_float16(value)
     if point.leans:
         return _leaning(point, _exact(value), known)
     if point.scale == 1.0 and point.offset == 0.0:
@@ -112,9 +113,13 @@ def _from_float(point: Point, ordered: bytes, known: Known) -> float | int | Non
     return float(_exact(value) * _exact(point.scale) + _exact(point.offset))
 
 
-def _shortest_float16(value: float, ordered: bytes) -> float:
-    """The shortest decimal that reads back the same float16."""
-    return next(short for digits in range(1, 6) if struct.pack(">e", short := float(f"{value:.{digits}g}")) == ordered)
+def _shortest_float16(value: float) -> float:
+    """The shortest decimal that reads back the same float16; near the largest ones a short decimal may not be one at all."""
+    for digits in range(1, 6):
+        short = float(f"{value:.{digits}g}")
+        if abs(short) <= _MOST_FLOAT16 and struct.unpack(">e", struct.pack(">e", short))[0] == value:
+            return short
+    return value
 
 
 def _leaning(point: Point, raw: Decimal, known: Known) -> float | None:

@@ -151,6 +151,14 @@ def test_a_half_float_is_the_shortest_decimal_that_reads_back(raw: int) -> None:
         assert len(repr(got)) <= len(repr(number))
 
 
+def test_every_half_float_has_a_value_or_none() -> None:
+    for raw in range(0x10000):
+        number = struct.unpack(">e", struct.pack(">H", raw))[0]
+        got, _ = value_of(point("f16"), [raw])
+        assert (got is None) == (not math.isfinite(number))
+        assert got is None or struct.unpack(">e", struct.pack(">e", got))[0] == number
+
+
 def test_decimals_and_unit_stand_in_other_registers() -> None:
     table = ((16, 1.0), (17, 0.01))
     level = point("s16", scale_by=(Factor("places", "decimals"), Factor("unit", table=table)))
