@@ -365,8 +365,8 @@ OUTBOX = (
         "outbox",
         "what was dropped is told by no gap record",
         "edge_agent/delivery/holding.py",
-        "self._replace_by_gaps(now_ms, held, [Gap(",
-        "self._replace_by_gaps(now_ms, held, [] and [Gap(",
+        "self._replace_by_gaps(now_ms, held, [gap, *",
+        "self._replace_by_gaps(now_ms, held, [] and [gap, *",
         (f"{_RULE_TESTS}::test_what_overflows_is_the_oldest_and_a_gap_record_tells_of_it",),
     ),
     Break(
