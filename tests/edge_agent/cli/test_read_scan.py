@@ -127,6 +127,11 @@ def test_units() -> None:
             parse_units(wrong)
 
 
+def _hears_ctrl_c() -> None:
+    """Who was started in the background by a shell ignores SIGINT, and so do its children."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def test_watch_reads_again_on_one_connection_until_it_is_interrupted(tmp_path: Path) -> None:
     """What is owed from a round before is remembered: the link and its master live over all rounds."""
     behaviour = Behaviour({1: {0: 2257, 1: 3}})
@@ -143,7 +148,13 @@ def test_watch_reads_again_on_one_connection_until_it_is_interrupted(tmp_path: P
             "0.1",
             "--json",
         ]
-        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as program:
+        with subprocess.Popen(
+            command,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            preexec_fn=_hears_ctrl_c,  # noqa: PLW1509 - no threads at this point
+        ) as program:
             assert program.stdout is not None
             rounds = [json.loads(program.stdout.readline())]
             behaviour.units[1][0] = 2300
