@@ -172,7 +172,7 @@ class BusFile(FileModel):
 
     @property
     def frames(self) -> Framing:
-        """The framing, with its default: `rtu` on a serial line, `tcp` on TCP."""
+        """The framing, with its default: `rtu` on a serial line (or `ascii`), `tcp` on TCP (or `rtu-over-tcp`)."""
         return self.framing or ("rtu" if self.serial is not None else "tcp")
 
     @model_validator(mode="after")
@@ -181,8 +181,8 @@ class BusFile(FileModel):
             raise Refused(
                 "CFG027", "A bus needs either `serial` or `tcp`.", "keep one of them: `serial: {port: ...}` or `tcp: {host: ...}`."
             )
-        if (self.frames == "rtu") != (self.serial is not None):
-            fitting = "rtu" if self.serial is not None else "tcp` or `rtu-over-tcp"
+        if (self.frames in ("rtu", "ascii")) != (self.serial is not None):
+            fitting = "rtu` or `ascii" if self.serial is not None else "tcp` or `rtu-over-tcp"
             raise Refused("CFG027", f"The framing `{self.frames}` does not fit this link.", f"write `{fitting}`.", "framing")
         return self
 

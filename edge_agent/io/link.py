@@ -16,6 +16,8 @@ NO_SERIAL_PORT = "it is no serial port"
 """What LinkDown says of a file that no line settings can be given to."""
 _SLICE_MS = 100
 """A stop is noticed within this time."""
+_OVERTIME_MS = 10_000
+"""A window that is held open by what comes in it ends at last so long after its time."""
 
 
 class Link(Protocol):
@@ -119,6 +121,8 @@ class Driver:
         until_ms = self._deadline_ms
         if action.idle_ms is not None:
             until_ms = min(until_ms, now_ms + action.idle_ms)
+        if action.least_ms:
+            until_ms = max(until_ms, min(now_ms + action.least_ms, self._deadline_ms + _OVERTIME_MS))
         while now_ms < until_ms:
             if self._stop.is_set():
                 raise Stopped

@@ -103,8 +103,11 @@ class RtuWindow:
         self._expected = expected
         self._request = request
         self._came = bytearray()
-        self._starts: list[int] = []
+        self._starts: dict[int, int] = {}
+        """Where a frame may begin, and where it is to be looked at again."""
         self._echoed = 0
+        self.left = b""
+        """What came in the same chunk behind the reply."""
         self.repeats = 0
         """How often the request itself came."""
         self.mismatches = 0
@@ -112,11 +115,13 @@ class RtuWindow:
 
     def feed(self, chunk: bytes) -> bytes | None:
         """The reply's PDU as soon as it is whole, else None."""
-        for byte in chunk:
+        for at, byte in enumerate(chunk, 1):
             if len(self._came) < _KEPT:
                 pdu = self._next(byte)
                 if pdu is not None:
+                    self.left = chunk[at:]
                     return pdu
+        self.left = b""
         return None
 
     @property
@@ -124,27 +129,35 @@ class RtuWindow:
         """Everything that came and is not an echo."""
         return bytes(self._came[self._echoed :])
 
+    @property
+    def has_begun(self) -> bool:
+        """No pause may stand inside a frame: what has begun need not be waited for longer than what has not."""
+        return False
+
     def _next(self, byte: int) -> bytes | None:
         self._came.append(byte)
+        end = len(self._came)
         if byte == self._unit:
-            self._starts.append(len(self._came) - 1)
-        if self._came.endswith(self._request):
+            self._starts[end - 1] = end + 1
+        if byte == self._request[-1] and self._came.endswith(self._request):
             self._starts.clear()
-            self._echoed = len(self._came)
+            self._echoed = end
             self.repeats += 1
             pdu = self._request[1:-2]
             return pdu if self.repeats > 1 and self._expected.accepts(pdu) else None
-        for start in list(self._starts):
+        for start in [start for start, due in self._starts.items() if due <= end]:
             frame = bytes(self._came[start:])
-            length = self._expected.length_of(frame[1:]) if len(frame) > 1 else 0
+            length = self._expected.length_of(frame[1:])
             if length is None or length > MAX_PDU:
-                self._starts.remove(start)
+                del self._starts[start]
             elif length and len(frame) == length + 3:
-                self._starts.remove(start)
+                del self._starts[start]
                 if frame[-2:] != crc16(frame[:-2]):
                     self.mismatches += 1
                 elif not self._request.startswith(frame):
                     return frame[1:-2]
+            else:
+                self._starts[start] = start + length + 3 if length and end > start + len(self._expected.head) else end + 1
         return None
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from edge_agent.model.points import Step
-from edge_agent.protocols.modbus import Master, write_expected, write_request
+from edge_agent.protocols.modbus import Master
 from edge_agent.protocols.modbus_frames import Expected
+from edge_agent.protocols.modbus_pdus import write_expected, write_request
 from edge_agent.protocols.session import Garbled, Pause, Refused, Session, Silence
 
 

@@ -25,9 +25,12 @@ class Send:
 
 @dataclass(frozen=True, slots=True)
 class Receive:
-    """Gives what has come, at least one byte; b"" when the window is over, or idle_ms after the window's last byte."""
+    """Gives what has come, at least one byte; b"" when the window is over."""
 
     idle_ms: int | None = None
+    """The window is over too when nothing comes for so long."""
+    least_ms: int = 0
+    """It is not over before nothing has come for so long."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +78,12 @@ class Garbled(Failure):
     def __init__(self, came: bytes) -> None:
         super().__init__(f"no acceptable answer in {came.hex(' ').upper()}")
         self.came = came
+
+
+class TwoAnswers(Garbled):
+    """Two different answers came to one question, now or lately: two devices with one address. Nobody knows whose value it is."""
+
+    word = "two-answers"
 
 
 class Refused(Failure):

@@ -3,6 +3,7 @@
     # source: where the bytes come from           header: `# key: value` (framing, unit, profile, source, ...)
     >> 01 03 00 00 00 01 84 0A                    the session sends exactly these bytes
     << 01 03 02 00 05 78 47                       these bytes come, as one chunk
+    << :010302000500F5                            ... of Modbus ASCII: these characters, CR and LF
     pause                                         the session leaves the line alone
     break                                         a break on the line: comes as one zero byte
     timeout                                       nothing (more) comes in this window
@@ -81,7 +82,7 @@ class Transcript:
     def framing(self) -> Framing:
         """How frames look; `rtu` unless the header says otherwise."""
         word = self.header.get("framing", "rtu")
-        assert word in ("rtu", "tcp", "rtu-over-tcp"), word
+        assert word in ("rtu", "ascii", "tcp", "rtu-over-tcp"), word
         return word  # type: ignore[return-value]  # narrowed by the line above
 
     @property
@@ -118,9 +119,9 @@ def _take(exchange: Exchange, text: str, number: int) -> None:
     mark, _, rest = text.partition(" ")
     match mark:
         case ">>":
-            exchange.steps.append(Step("send", bytes.fromhex(rest), number))
+            exchange.steps.append(Step("send", _bytes(rest), number))
         case "<<":
-            exchange.steps.append(Step("come", bytes.fromhex(rest), number))
+            exchange.steps.append(Step("come", _bytes(rest), number))
         case "break":
             exchange.steps.append(Step("come", b"\x00", number))
         case "pause" | "timeout":
@@ -132,6 +133,10 @@ def _take(exchange: Exchange, text: str, number: int) -> None:
             exchange.failure = rest
         case _:
             raise ValueError("unknown mark")
+
+
+def _bytes(text: str) -> bytes:
+    return text.encode("ascii") + b"\r\n" if text.startswith(":") else bytes.fromhex(text)
 
 
 def _value(text: str) -> Value:
@@ -302,4 +307,4 @@ def told(failure: Failure) -> str:
     """A failure as `!` says it."""
     if isinstance(failure, Refused):
         return f"refused {failure.code}"
-    return "silence" if isinstance(failure, Silence) else "garbled"
+    return "silence" if isinstance(failure, Silence) else failure.word
