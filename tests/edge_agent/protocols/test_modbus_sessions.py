@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import random
+from contextlib import suppress
 
 import pytest
 
 from edge_agent.protocols.modbus import Ask, Master, Span
+from edge_agent.protocols.modbus_ascii import ascii_frame
 from edge_agent.protocols.modbus_frames import rtu_frame
-from edge_agent.protocols.session import Failure, Flush, Garbled, Receive, Send, Silence
+from edge_agent.protocols.session import Failure, Flush, Garbled, Receive, Refused, Send, Silence, TwoAnswers
 from tests.support.simulated_line import Faults, SimulatedLine, register
 
 BAD_LINE = Faults(lost=0.1, late=0.25, damaged=0.05, doubled=0.1, noise=0.2, foreign=0.1, echo=0.1, busy=0.05)
@@ -64,6 +66,87 @@ def test_a_damaged_reply_is_given_up_before_its_window_ends() -> None:
     assert session.send(b"\x11\x03\x02\x00\x00\x00\x00") == Receive(50)
     with pytest.raises(Garbled):
         session.send(b"")
+
+
+def test_the_first_answers_of_a_device_are_listened_to_and_no_others() -> None:
+    master, listened = Master("rtu", listen_ms=120), []
+    for _ in range(6):
+        session = master.read(Ask(17, Span("holding", 0, 1)))
+        assert [type(next(session)), type(next(session)), type(next(session))] == [Flush, Send, Receive]
+        with suppress(StopIteration):
+            listened.append(session.send(rtu_frame(17, b"\x03\x02\x00\x07")))
+            next(session)
+    assert listened == [Receive(120, least_ms=120)] * 4
+
+
+def heard(master: Master, *replies: bytes) -> tuple[int, ...]:
+    """One read, and what comes of it on a line that brings these replies one after the other."""
+    session, chunks = master.read(Ask(17, Span("holding", 0, 2), retries=0, others=(Span("holding", 9, 4),))), list(replies)
+    answer = b""
+    while True:
+        try:
+            action = session.send(answer) if answer else next(session)
+        except StopIteration as end:
+            return tuple(end.value)
+        answer = chunks.pop(0) if chunks and isinstance(action, Receive) else b""
+
+
+def test_an_address_at_which_two_answered_is_believed_at_the_sixteenth_single_answer() -> None:
+    master, right = Master("rtu"), rtu_frame(17, b"\x03\x04\x00\x01\x00\x02")
+    with pytest.raises(TwoAnswers):
+        heard(master, right, rtu_frame(17, b"\x03\x04\x00\x01\x00\x03"))
+    with pytest.raises(TwoAnswers):  # the question of another length that comes first
+        heard(master, rtu_frame(17, b"\x03\x02\x00\x01"))
+    for _ in range(15):
+        with pytest.raises(TwoAnswers):
+            heard(master, right)
+    assert heard(master, right) == (1, 2)
+
+
+def test_the_same_answer_twice_is_no_second_device() -> None:
+    master, right = Master("rtu"), rtu_frame(17, b"\x03\x04\x00\x01\x00\x02")
+    assert heard(master, right, right) == heard(master, right + right) == (1, 2)
+
+
+def test_registers_are_written_and_read_in_one_request() -> None:
+    session = Master("rtu").read_write(17, Span("holding", 3, 2), 14, [255, 1], 500)
+    next(session)
+    sent = next(session)
+    assert isinstance(sent, Send)
+    assert sent.payload == rtu_frame(17, bytes.fromhex("17 0003 0002 000E 0002 04 00FF 0001"))
+    next(session)
+    assert session.send(rtu_frame(17, bytes.fromhex("17 04 1234 5678"))) == Receive(120, least_ms=120)
+    with pytest.raises(StopIteration) as end:
+        next(session)
+    assert end.value.value == (0x1234, 0x5678)
+    refused = Master("ascii").read_write(17, Span("holding", 3, 2), 14, [1], 500)
+    for _ in range(3):
+        next(refused)
+    refused.send(ascii_frame(17, b"\x97\x04"))
+    with pytest.raises(Refused, match="exception 4"):
+        next(refused)
+
+
+def test_a_frame_of_characters_may_pause_for_a_second() -> None:
+    session = Master("ascii").read(Ask(17, Span("holding", 0, 1)))
+    next(session)
+    next(session)
+    assert next(session) == Receive()
+    assert session.send(b":1103") == Receive(least_ms=1000)
+    assert session.send(ascii_frame(17, b"\x03\x02\x00\x07")[5:]) == Receive(120, least_ms=120)
+    with pytest.raises(StopIteration) as end:
+        next(session)
+    assert end.value.value == (7,)
+
+
+def test_a_reply_is_owed_when_the_link_went_in_the_middle() -> None:
+    master = Master("tcp")
+    session = master.read(Ask(17, Span("holding", 0, 2)))
+    next(session)
+    session.close()
+    again = next(master.read(Ask(17, Span("holding", 0, 2))))
+    assert isinstance(again, Send)
+    assert again.payload[7:] == bytes.fromhex("03 0000 0001")
 
 
 def test_identification_is_read_in_parts() -> None:
