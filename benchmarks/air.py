@@ -36,7 +36,7 @@ from collector.intake.core import Intake
 from collector.io.mqtt_subscriber import BrokerAddress, PahoSubscriber
 from collector.seams import Message
 from edge_agent.common.clock import SystemClock
-from edge_agent.config.resolve import PRESETS
+from edge_agent.config.resolve import PRESETS, series_of
 from edge_agent.contract.message import BirthBody, Receipt, Series
 from edge_agent.contract.topics import DEFAULT_ROOT, Kind
 from edge_agent.delivery import machine as ev
@@ -44,7 +44,9 @@ from edge_agent.delivery.courier import Courier
 from edge_agent.io.air import IPV4_BYTES, PING_BYTES, STAMPS_BYTES, TCP_BYTES, TLS_RECORD_BYTES, AirMeter
 from edge_agent.io.mqtt import LinkEvent, LinkUp, Publisher
 from edge_agent.io.mqtt_session import Identity
-from edge_agent.model.points import Broker, Delivery, Tls
+from edge_agent.model.deadband import DeadBands
+from edge_agent.model.link_health import LinkHealth, link_points
+from edge_agent.model.points import Broker, Bus, Delivery, Device, Serial, Tls
 from edge_agent.model.reading import Reading
 from tests.support.certificates import Authority, tls_listener
 from tests.support.mosquitto import Mosquitto
@@ -84,6 +86,10 @@ class Line:
         self.readings = self.batches = self.receipts = 0
         names = list(next(minutes())[1])
         series = [Series(i, "panel", name.replace("_", "-"), period_ms=MINUTE_MS) for i, name in enumerate(names)]
+        panel = Device("panel", 1, (), link_series=len(series))
+        series += [series_of(point) for point in link_points(panel)]
+        self._link_health, self._chance, self.link_readings = LinkHealth(panel), random.Random(3), 0
+        self._bands = DeadBands([Bus("line", Serial("/dev/none"), "rtu", (panel,))])
         self._series = {name: i for i, name in enumerate(names)}
         self._birth = BirthBody(
             "benchmark", series, receipt_hold_ms=settings.receipt_hold_ms, receipt_every=settings.batches_per_receipt
@@ -112,14 +118,22 @@ class Line:
                 self._now_ms += MINUTE_MS // 2
                 self._agent(ev.Tick())
                 self._collect(intake_ev.Tick())
-            self._agent(ev.Taken([Reading(self._series[name], self._now_ms, value) for name, value in values.items()]))
+            readings = [Reading(self._series[name], self._now_ms, value) for name, value in values.items()]
+            self._agent(ev.Taken([*readings, *self._link_series()]))
             self.readings += len(values)
 
+    def _link_series(self) -> list[Reading]:
+        """What the agent tells of a healthy line: an answer a minute, in 12 to 30 ms."""
+        self._link_health.answered(self._chance.randint(12, 30))
+        told = list(self._bands.filter(self._link_health.readings(self._now_ms)))
+        self.link_readings += len(told)
+        return told
+
     def cost(self) -> tuple[int, int]:
-        """Bytes of messages since the start of the run, and readings that had their receipt."""
+        """Bytes of messages since the start of the run, and readings that had their receipt; link series count as bytes alone."""
         now = self.link.figures
         apart = now.air_open_bytes + now.air_keepalive_bytes - self.begun.air_open_bytes - self.begun.air_keepalive_bytes
-        return now.air_bytes - self.begun.air_bytes - apart, self._courier.figures(self._now_ms).delivered
+        return now.air_bytes - self.begun.air_bytes - apart, self._courier.figures(self._now_ms).delivered - self.link_readings
 
     def close(self) -> None:
         self.link.stop()

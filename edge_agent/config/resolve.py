@@ -75,11 +75,12 @@ def birth_of(site: resolved.Site, equipment: Iterable[EquipmentFile]) -> BirthBo
             devices.append(
                 message.Device(d.id, d.profile, d.profile_version, bus.id, d.name, dict(d.nameplate), d.part_of, list(d.fed_by))
             )
-            series += [_series(point) for point in (*d.points, *link_points(d))]
+            series += [series_of(point) for point in (*d.points, *link_points(d))]
     return BirthBody(SOFTWARE, series, devices, site.delivery.receipt_hold_ms, receipt_every=site.delivery.batches_per_receipt)
 
 
-def _series(p: resolved.Point) -> Series:
+def series_of(p: resolved.Point) -> Series:
+    """A point as the birth tells it."""
     limits = p.limits if p.limits != resolved.NO_LIMITS else None
     return Series(
         p.series,
