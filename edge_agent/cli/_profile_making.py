@@ -1,4 +1,4 @@
-"""Does I/O: `edge-agent profile new|import` - a profile to fill in, or one made from a printed register table."""
+"""Does I/O: `edge-agent profile new|import|schema` - a profile to fill in, one made from a printed register table, its schema."""
 
 from __future__ import annotations
 
@@ -27,9 +27,10 @@ TitleEn = Annotated[str, typer.Option("--title-en", help="What it is, in English
 
 
 def add_making(profile: typer.Typer) -> None:
-    """Adds `new` and `import` to `profile`."""
+    """Adds `new`, `import` and `schema` to `profile`."""
     profile.command("new", epilog="Example: edge-agent profile new acme/th10 --title-zh 温湿度变送器")(_new)
     profile.command("import", epilog="Example: edge-agent profile import th10.csv acme/th10 --count-from 1")(_import)
+    profile.command("schema", epilog="Example: edge-agent profile schema > profile.schema.json")(_schema)
 
 
 def _new(
@@ -98,6 +99,13 @@ def _import(
         show_problems(overlaps(rows, str(table_file)), as_json=False)
 
 
+def _schema() -> None:
+    """Print the JSON Schema of profiles: with it an editor completes keys, units and roles, and marks mistakes."""
+    from edge_agent.config.schema_files import carried_schema
+
+    say(carried_schema("profile").rstrip("\n"))
+
+
 def _check_name(name: str) -> None:
     from edge_agent.config.profiles import is_profile_name
 
@@ -132,7 +140,10 @@ def _text_of(path: Path) -> str:
 
 def _finish(name: str, text: str, to: Path, *, points: int, force: bool, dry_run: bool, as_json: bool) -> None:
     """Checks the profile as the agent would, then writes it."""
+    from edge_agent.config.schema_files import schema_comment
+
     path = to / f"{name}.yaml"
+    text = f"{schema_comment('profile', 1)}\n{text}"
     if not dry_run:
         _write(name, text, path, force=force)
     else:
@@ -158,6 +169,8 @@ def _checked(name: str, text: str) -> None:
 
 
 def _write(name: str, text: str, path: Path, *, force: bool) -> None:
+    from edge_agent.config.schema_files import put_schema
+
     _checked(name, text)
     how: Literal["w", "x"] = "w" if force else "x"
     try:
@@ -166,6 +179,7 @@ def _write(name: str, text: str, path: Path, *, force: bool) -> None:
             file.write(text)
             file.flush()
             os.fsync(file.fileno())
+        put_schema("profile", path.parent.parent)
     except FileExistsError as error:
         do = "choose another name, or replace it with --force."
         raise ProblemError(Problem("CFG062", str(path), "There is a profile of this name already.", do)) from error

@@ -1,4 +1,4 @@
-"""Does I/O: `edge-agent config show` - the configuration as it is after all layers, and where each value comes from."""
+"""Does I/O: `edge-agent config show|schema` - the configuration after all layers, where each value comes from, and its schema."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ def register(app: typer.Typer) -> None:
     """Adds `config`."""
     config = typer.Typer(help="The merged configuration.", no_args_is_help=True, rich_markup_mode=None)
     config.command("show", epilog="Example: edge-agent config show /etc/edge-agent/site.yaml --origin")(_show)
+    config.command("schema", epilog="Example: edge-agent config schema > site.schema.json")(_schema)
     app.add_typer(config, name="config")
 
     @config.callback()
@@ -35,6 +36,13 @@ def _show(site: SiteFile, origin: Origin = False, as_json: AsJson = False) -> No
         return
     rows = [(key, json.dumps(node.plain(), ensure_ascii=False), str(node.mark)) for key, node in values]
     say(table(("key", "value", "origin"), rows) if origin else table(("key", "value"), [row[:2] for row in rows]))
+
+
+def _schema() -> None:
+    """Print the JSON Schema of site files: with it an editor completes keys, units and roles, and marks mistakes."""
+    from edge_agent.config.schema_files import carried_schema
+
+    say(carried_schema("site").rstrip("\n"))
 
 
 def _dotted(path: tuple[str | int, ...]) -> str:

@@ -9,13 +9,13 @@ import re
 import unicodedata
 from typing import Annotated
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
 from edge_agent.common.located_model import Refused, choices, closest
 from edge_agent.contract.message import Text
 from edge_agent.contract.roles import ROLES
 from edge_agent.contract.signs import SIGNS
-from edge_agent.contract.topics import is_id
+from edge_agent.contract.topics import ID_PATTERN, is_id
 from edge_agent.contract.units import UNITS
 from edge_agent.model.condition import Unreadable, parse
 
@@ -147,20 +147,32 @@ def _condition(value: str) -> str:
     return value
 
 
-Id = Annotated[str, BeforeValidator(_folded), AfterValidator(_id)]
+_OTHER_SPELLING = {"type": "string", "pattern": "[^ -~]"}
+"""For editors: what the program folds to plain characters before it judges it."""
+
+
+def _one_of(*names: str) -> WithJsonSchema:
+    return WithJsonSchema({"anyOf": [{"type": "string", "enum": list(names)}, _OTHER_SPELLING]})
+
+
+def _like(pattern: str) -> WithJsonSchema:
+    return WithJsonSchema({"anyOf": [{"type": "string", "pattern": rf"^\s*({pattern})\s*$"}, _OTHER_SPELLING]})
+
+
+Id = Annotated[str, BeforeValidator(_folded), AfterValidator(_id), _like(ID_PATTERN)]
 """An id of a site, gateway, bus, device, equipment or point."""
-DurationMs = Annotated[int, BeforeValidator(_duration_ms)]
+DurationMs = Annotated[int, BeforeValidator(_duration_ms), _like(_DURATION.pattern)]
 """Written `500 ms`, `5 s`, `30 min`, `2 h`, `7 d`; ms inside."""
-SizeBytes = Annotated[int, BeforeValidator(_size_bytes)]
+SizeBytes = Annotated[int, BeforeValidator(_size_bytes), _like(_SIZE.pattern)]
 """Written `256 MiB`; bytes inside."""
-UnitName = Annotated[str, BeforeValidator(_folded), AfterValidator(_unit)]
+UnitName = Annotated[str, BeforeValidator(_folded), AfterValidator(_unit), _one_of(*UNITS)]
 """One of contract/units.py."""
-RoleName = Annotated[str, BeforeValidator(_folded), AfterValidator(_role)]
+RoleName = Annotated[str, BeforeValidator(_folded), AfterValidator(_role), _one_of("", *ROLES)]
 """One of contract/roles.py, or empty."""
-SignName = Annotated[str, BeforeValidator(_folded), AfterValidator(_sign)]
+SignName = Annotated[str, BeforeValidator(_folded), AfterValidator(_sign), _one_of(*SIGNS)]
 """One of contract/signs.py."""
-Address = Annotated[int, Field(ge=0, le=65535)]
-"""A wire address; counts from 0."""
+Address = Annotated[int, Field(ge=0, le=65535), WithJsonSchema({"type": "integer", "minimum": 0, "maximum": 465_536})]
+"""A wire address; counts from 0. In a file that says how its manual counts it is the manual's number, up to six digits."""
 PeriodMs = Annotated[DurationMs, between(100, 86_400_000)]
 """How often something is read."""
 ConditionText = Annotated[str, BeforeValidator(_folded), AfterValidator(_condition)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema, model_validator
 
 from edge_agent.common.located_model import Refused
 from edge_agent.config.device_parts import AddressesFile
@@ -24,7 +24,11 @@ def _is_alone(host: str) -> str:
 
 Host = Annotated[FoldedText, Field(min_length=1, max_length=253, pattern=r"^[A-Za-z0-9._:\-\[\]%]+$"), AfterValidator(_is_alone)]
 Port = Annotated[int, Field(ge=1, le=65535)]
-MqttVersion = Annotated[Literal["auto", "5", "3.1.1"], BeforeValidator(lambda value: "5" if value == 5 else value)]
+MqttVersion = Annotated[
+    Literal["auto", "5", "3.1.1"],
+    BeforeValidator(lambda value: "5" if value == 5 else value),
+    WithJsonSchema({"enum": ["auto", "5", "3.1.1", 5]}),
+]
 KeepaliveMs = Annotated[DurationMs, between(5000, 1_200_000)]
 ReturnMs = Annotated[DurationMs, between(10_000, 86_400_000)]
 

@@ -29,10 +29,12 @@ def call(capfd: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, 
         "profile-new",
         "profile-import",
         "profile-test",
+        "profile-schema",
         "read",
         "write",
         "config",
         "config-show",
+        "config-schema",
     ],
 )
 def test_help_says_exactly_this(name: str, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
