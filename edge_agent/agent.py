@@ -153,10 +153,11 @@ class Agent:
         for warning in self._warnings:
             say_problem(self._log, logging.WARNING, warning)
         first = Start(
-            epoch, self._boot, self._birth, opened.stored, opened.set_aside, opened.anchors, disk, opened.shelves, opened.lost
-        )
-        if opened.damaged:
-            words = f"{opened.damaged} rows of the outbox file are damaged; what they held is told as a gap."
+            epoch, self._boot, self._birth, opened.stored, opened.set_aside, opened.anchors, disk, opened.shelves, opened.lost,
+            opened.unknown,
+        )  # fmt: skip
+        if opened.damaged > opened.unknown:
+            words = f"{opened.damaged - opened.unknown} rows of the outbox file are damaged; what they held is told as a gap."
             say(self._log, logging.WARNING, "outbox.damaged", words)
         self._delivery.start(first, self._link)
         about = (("software", SOFTWARE), ("boot", self._boot))

@@ -37,17 +37,10 @@ from collector.io.log_schema import (
 )
 from collector.io.log_segment import HEADER, record_of, scan, seed_of
 from collector.io.log_writing import LaneKey, SegmentWriter, add_keys
+from edge_agent.common.file_rescue import Failed, finish, is_damage, replace_damaged
 from edge_agent.common.problem import Problem, ProblemError
-from edge_agent.common.row_checks import (
-    damaged_tables,
-    finish,
-    is_damage,
-    readable,
-    replace_damaged,
-    rescue,
-    sound,
-    teach,
-)
+from edge_agent.common.row_checks import damaged_tables, rescue, rows_of, sound, teach
+from edge_agent.common.wal import is_cut_short
 
 _log = logging.getLogger(__name__)
 READ_TRIES = 3
@@ -87,6 +80,7 @@ def _damaged(path: Path) -> frozenset[str]:
     if not path.exists():
         return frozenset({STRUCTURE})
     try:
+        is_cut = is_cut_short(path)
         with closing(sqlite3.connect(path, isolation_level=None, timeout=30.0)) as database:
             teach(database)
             version = int(database.execute("PRAGMA user_version").fetchone()[0])
@@ -94,15 +88,13 @@ def _damaged(path: Path) -> frozenset[str]:
                 has_sums = any(row[1] == "crc" for row in database.execute("PRAGMA table_info(state)"))
                 return frozenset({STRUCTURE} if has_sums and version < SCHEMA else ())
             found = damaged_tables(database, COLUMNS)
-            if found is None:
+            if found is None or is_cut:
                 return frozenset({STRUCTURE})
             if database.execute("SELECT 1 FROM fresh WHERE typeof(frames) != 'blob'").fetchone():
                 found |= {"fresh"}
             one = [database.execute(f"SELECT count(*) FROM {table}").fetchone()[0] for table in ("meta", "state")]
             return frozenset(found) if one == [1, 1] else frozenset({STRUCTURE})
-    except UnicodeDecodeError:  # SQLite's own words, with what stands in a damaged page
-        return frozenset({STRUCTURE})
-    except sqlite3.DatabaseError as error:
+    except Failed as error:
         if is_damage(error):
             return frozenset({STRUCTURE})
         raise
@@ -210,7 +202,7 @@ class _Rebuilt:
             teach(old)
             old.text_factory = lambda raw: raw.decode("utf-8", "replace")
             condition = sound(COLUMNS, table) if only_sound else "1"
-            return [dict(zip(names, row, strict=True)) for names, row in readable(old, table, condition)]
+            return [dict(zip(names, row, strict=True)) for names, row in rows_of(old, table, condition)]
 
 
 def _look_into(path: Path) -> _File | None:

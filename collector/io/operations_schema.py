@@ -6,9 +6,10 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
+from edge_agent.common.file_rescue import Failed, asides, finish, is_damage, replace_damaged
 from edge_agent.common.problem import Problem, ProblemError
-from edge_agent.common.row_checks import asides, find_damage, finish, guard, is_damage, replace_damaged, rescue, teach
-from edge_agent.common.wal import settle
+from edge_agent.common.row_checks import find_damage, guard, rescue, teach
+from edge_agent.common.wal import is_cut_short, settle
 
 VERSION = 2
 READ_TRIES = 3
@@ -73,8 +74,9 @@ def open_database(path: Path) -> tuple[sqlite3.Connection, list[str]]:
 
 def _sound(path: Path) -> sqlite3.Connection | None:
     for _ in range(READ_TRIES):  # a page that the medium refused to read looks like a damaged one
+        is_cut = is_cut_short(path)
         connection = _prepared(path)
-        if connection is not None and not find_damage(connection, COLUMNS):
+        if connection is not None and not is_cut and not find_damage(connection, COLUMNS):
             return connection
         if connection is not None:
             connection.close()
@@ -103,9 +105,7 @@ def _prepared(path: Path) -> sqlite3.Connection | None:
         if found < VERSION:
             schema = _SCHEMA if found == 0 else ""
             connection.executescript(f"BEGIN IMMEDIATE;{schema}{guard(COLUMNS)}PRAGMA user_version = {VERSION};COMMIT;")
-    except UnicodeDecodeError:  # SQLite's own words, with what stands in a damaged page
-        return None
-    except sqlite3.DatabaseError as error:
+    except Failed as error:
         if is_damage(error):
             return None
         raise

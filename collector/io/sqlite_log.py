@@ -45,9 +45,10 @@ from collector.io.log_schema import (
 )
 from collector.io.log_writing import SPILL_BYTES, SegmentWriter
 from collector.seams import StorageFailed
+from edge_agent.common.file_rescue import asides
 from edge_agent.common.hazard import hazard
 from edge_agent.common.problem import Problem, ProblemError
-from edge_agent.common.row_checks import asides, damaged_tables, teach
+from edge_agent.common.row_checks import damaged_tables, teach
 from edge_agent.common.wal import settle
 
 MAX_POISON = 1000

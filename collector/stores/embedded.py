@@ -25,9 +25,10 @@ from collector.stores.embedded_rows import pack_attributes, pack_columns, pack_v
 from collector.stores.embedded_schema import COLUMNS, open_database, open_sound, opening
 from collector.stores.rollup import HOUR_MS, MINUTE_MS, Minute, minute_window, thin
 from edge_agent.common.clock import Clock, SystemClock
+from edge_agent.common.file_rescue import asides
 from edge_agent.common.hazard import hazard
 from edge_agent.common.problem import Problem
-from edge_agent.common.row_checks import asides, sound
+from edge_agent.common.row_checks import sound
 
 KIND = "embedded"
 FILE = "store.sqlite"

@@ -7,9 +7,10 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
+from edge_agent.common.file_rescue import finish, is_damage, replace_damaged
 from edge_agent.common.problem import Problem, ProblemError
-from edge_agent.common.row_checks import find_damage, finish, guard, is_damage, replace_damaged, teach
-from edge_agent.common.wal import settle
+from edge_agent.common.row_checks import find_damage, guard, teach
+from edge_agent.common.wal import is_cut_short, settle
 
 SCHEMA = 2
 CHECKED_BYTES = 256 << 20
@@ -77,6 +78,8 @@ def open_sound(path: Path, renew: Callable[[Path, sqlite3.Connection], object]) 
     with opening(path):
         finish(path)
     for _ in range(READ_TRIES):  # a page that the medium refused to read looks like a damaged one
+        with opening(path):
+            is_cut = is_cut_short(path)
         try:
             database = open_database(path)
         except ProblemError as problem:
@@ -85,7 +88,7 @@ def open_sound(path: Path, renew: Callable[[Path, sqlite3.Connection], object]) 
             continue
         with opening(path):
             settle(database, path)
-            if path.stat().st_size > CHECKED_BYTES or not find_damage(database, COLUMNS):
+            if not is_cut and (path.stat().st_size > CHECKED_BYTES or not find_damage(database, COLUMNS)):
                 return database
         database.close()
 

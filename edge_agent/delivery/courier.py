@@ -50,7 +50,8 @@ class Courier:
         self._taken = self._delivered = 0
         self._drain = Drain()
         self._on: dict[type, Callable[[Any], None]] = {
-            ev.Start: self._start, ev.TakenUp: self._take_up, ev.Taken: self._take, ev.Happened: self._happen,
+            ev.Start: self._start, ev.TakenUp: self._take_up, ev.Renewed: self._renewed,
+            ev.Taken: self._take, ev.Happened: self._happen,
             ev.NewBirth: self._rebirth, ev.SendBirth: self._send_birth, ev.Connected: self._connect,
             ev.Disconnected: self._disconnect, ev.ReceiptCame: self._receipt, ev.ClockSet: self._clock,
             ev.BrokerTook: self._took, ev.Repaced: self._repace, ev.Written: self._written,
@@ -86,7 +87,7 @@ class Courier:
     def _start(self, event: ev.Start) -> None:
         self.holding.start(self._now_ms, event)
         self._tell_set_aside(event.set_aside)
-        self._tell_lost(event.lost)
+        self._tell_lost(event.lost, event.unknown)
         if event.disk:
             self._disk_event(event.disk, f"The outbox file cannot be written ({event.disk}); the agent begins from memory.")
 
@@ -94,20 +95,28 @@ class Courier:
         depth = self.holding.outbox.depth
         self.holding.take_up(event.stored, event.anchors, event.shelves)
         self._tell_set_aside(event.set_aside)
-        self._tell_lost(event.lost)
+        self._tell_lost(event.lost, event.unknown)
         found = self.holding.outbox.depth - depth
         self._report("outbox.taken-up", f"The outbox file is there again; it held {found} messages of earlier runs.")
+
+    def _renewed(self, event: ev.Renewed) -> None:
+        self.holding.doubt_disk()
+        self._tell_set_aside(event.set_aside)
 
     def _tell_set_aside(self, name: str) -> None:
         if name:
             self._report("outbox.set-aside", f"The outbox file was damaged; it was set aside as {name}.", warns=True)
             self._urgent.add_event(self._now_ms, Happening("outbox.set-aside", self._now_ms, reason=name))
 
-    def _tell_lost(self, lost: Sequence[ev.Lost]) -> None:
+    def _tell_lost(self, lost: Sequence[ev.Lost], unknown: int) -> None:
         for each in lost:
             self.holding.tell_lost(self._now_ms, each)
             words = f"{each.key.epoch} {each.key.lane} {each.key.seq} cannot be read back from the outbox file; it is given up."
             self._report("outbox.damaged", words, warns=True)
+        if unknown:
+            words = f"{unknown} rows of the outbox file are damaged through and through: nobody can say what they held."
+            self._report("outbox.damaged", words, warns=True)
+            self._urgent.add_event(self._now_ms, Happening("outbox.damaged", self._now_ms, about=(("rows", unknown),)))
 
     def _take(self, event: ev.Taken) -> None:
         urgent_series = self.holding.urgent_series

@@ -254,11 +254,20 @@ class Holding:
         return gaps
 
     def tell_lost(self, now_ms: int, lost: Lost) -> None:
-        """A damaged message that told of gaps: what it told is told again, and that it is gone."""
+        """A damaged birth, or a message that told of gaps: that it is gone, and again what it told."""
         key = lost.key
         self.dropped += lost.readings
         self._tell(now_ms, [Gap(key.epoch, key.lane, key.seq, key.seq, lost.readings, "damaged"), *lost.gaps])
         self.durability.forget_key(key, 0)
+
+    def doubt_disk(self) -> None:
+        """The outbox file lacks nobody knows what: messages that are in memory too are written once more, and all anchors."""
+        for held in [*self.outbox.in_memory(), *self.outbox.kept_births.values()]:
+            if held.on_disk is OnDisk.YES:
+                self.outbox.set_on_disk(held, OnDisk.DOUBTFUL)
+                self.durability.protect(held)
+        for epoch, offset in self._offsets.items():
+            self.durability.anchors.setdefault(epoch, Anchor(epoch, *offset))
 
     def set_clock(self, clock: ClockSet) -> None:
         """UTC is known (anew): what waited for a stamp gets it."""

@@ -67,7 +67,7 @@ class Stored:
 
 
 class Lost(NamedTuple):
-    """A message that told of gaps and cannot be read any more: what it counted, and what it told."""
+    """A birth, or a message that told of gaps, that cannot be read any more: what it counted, and what it told."""
 
     key: Key
     readings: int
@@ -104,7 +104,9 @@ class Start:
     shelves: Sequence[Shelf] = ()
     """What the file holds beside `stored`: its messages are fetched when their turn has come."""
     lost: Sequence[Lost] = ()
-    """What told of gaps and is damaged: it is told again."""
+    """Births that are damaged, and what told of gaps: that is told again."""
+    unknown: int = 0
+    """Rows of the outbox file that are damaged through and through: nobody can say what they held."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +118,14 @@ class TakenUp:
     set_aside: str = ""
     shelves: Sequence[Shelf] = ()
     lost: Sequence[Lost] = ()
+    unknown: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Renewed:
+    """The outbox file was found damaged in the middle of a run, and set aside under this name. The new one may lack some."""
+
+    set_aside: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,8 +234,8 @@ class Stop:
 
 
 Event = (
-    Start | TakenUp | Taken | Happened | NewBirth | SendBirth | Connected | Disconnected | ReceiptCame | BrokerTook | ClockSet
-    | Repaced | Written | WriteFailed | Fetched | Tick | Stop
+    Start | TakenUp | Renewed | Taken | Happened | NewBirth | SendBirth | Connected | Disconnected | ReceiptCame | BrokerTook
+    | ClockSet | Repaced | Written | WriteFailed | Fetched | Tick | Stop
 )  # fmt: skip
 
 

@@ -2,20 +2,22 @@
 
 One write is one transaction with one fsync (WAL, synchronous FULL): its messages go in as one compressed row (outbox_rows.py), what
 it forgets is marked (outbox_generations.py). The start counter of epochs lives here too (outbox_notes.py). A file with damage in
-its structure, its marks or notes is set aside, and what is sound in it goes into a new one (outbox_rescue.py).
+its structure, its write-ahead log, its marks or notes is set aside, and what is sound in it goes into a new one (outbox_rescue.py):
+at the start, and as soon as a read or a write meets it. The epoch in use goes on: its sequences are known to the one who gave them.
 """
 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
+from edge_agent.common.file_rescue import Failed, damage, finish, is_damage
 from edge_agent.common.hazard import hazard
 from edge_agent.common.problem import ProblemError
-from edge_agent.common.wal import settle
+from edge_agent.common.wal import is_cut_short, settle
 from edge_agent.contract.message import Lane
 from edge_agent.delivery.machine import Anchor, Key, Lost, Stored
 from edge_agent.delivery.outbox import MEMORY_BYTES
@@ -23,9 +25,10 @@ from edge_agent.delivery.shelf import Shelf, Shelves
 from edge_agent.io import outbox_notes as notes
 from edge_agent.io.outbox_generations import Generations
 from edge_agent.io.outbox_index import spans_of
-from edge_agent.io.outbox_rescue import finish, rescue
-from edge_agent.io.outbox_rows import head_of, is_loose, readings_of, unpack, unpack_head, without
+from edge_agent.io.outbox_rescue import rescue
+from edge_agent.io.outbox_rows import head_of, is_loose, lost_of, readings_of, unpack, unpack_head, without
 
+T = TypeVar("T")
 WAL_PAGES = 256
 """So long the write-ahead log becomes before it is carried over; it is written over in place from then on."""
 READ_TRIES = 3
@@ -50,7 +53,9 @@ class Opened:
     shelves: tuple[Shelf, ...] = ()
     """What the file holds beside `stored`; damaged rows too, as far as their heads tell of them."""
     lost: tuple[Lost, ...] = ()
-    """What told of gaps in damaged rows, as their heads tell."""
+    """What told of gaps in damaged rows, and births, as their heads tell."""
+    unknown: int = 0
+    """Of the damaged rows those whose head is damaged too: nobody can say what they held."""
 
 
 class OutboxFile:
@@ -67,6 +72,10 @@ class OutboxFile:
         self._opened_late: Opened | None = None
         self._aside = ""
         """Where a damaged file went, until something is written."""
+        self._renewed = ""
+        """Where a file went that was found damaged in the middle of a run."""
+        self._starts = 0
+        """The start counter of the epoch in use."""
         self._contents: Generations | None = None
 
     def open(self) -> Opened:
@@ -76,14 +85,14 @@ class OutboxFile:
                 self.path.parent.mkdir(parents=True, exist_ok=True)
                 finish(self.path)
                 return self._load()
-            except notes.Failed as error:
+            except Failed as error:
                 self.close()
-                if not notes.is_damage(error):
+                if not is_damage(error):
                     raise OutboxFailed(str(error)) from error
         try:
-            rescue(self.path)
+            rescue(self.path, self._starts)
             return self._load()
-        except notes.Failed as error:
+        except Failed as error:
             self.close()
             raise OutboxFailed(str(error)) from error
 
@@ -99,19 +108,24 @@ class OutboxFile:
         known = self._last_starts()
         wal = self.path.with_name(self.path.name + "-wal")
         unread = WAL_PAGES if self._is_unread and wal.exists() and wal.stat().st_size else 0
-        self._owed_starts = known + unread + 1 if known else minutes
-        return f"{self._owed_starts}-{random_hex}"
+        self._starts = self._owed_starts = known + unread + 1 if known else minutes
+        return f"{self._starts}-{random_hex}"
 
     def take_opened(self) -> Opened | None:
         """What the file held that could not be opened at the start, once, when it can."""
         opened, self._opened_late = self._opened_late, None
         return opened
 
+    def take_renewed(self) -> str:
+        """Once, where the file was found damaged since it was opened: where it went. Of what it held the new one may lack some."""
+        renewed, self._renewed = self._renewed, ""
+        return renewed
+
     def _last_starts(self) -> int:
         """The start counter as far as it can be read without touching the medium; 0 if it cannot."""
         try:
             return notes.read_notes(self._database).starts if self._database is not None else notes.starts_unopened(self.path)
-        except notes.Failed:
+        except Failed:
             return 0
 
     def new_epoch(self, random_hex: str) -> str:
@@ -128,8 +142,9 @@ class OutboxFile:
                 notes.put_note(database, notes.STARTS, starts)
                 notes.drop_notes(database, unneeded)
             hazard("start.commit.after")
-        except notes.Failed as error:
+        except Failed as error:
             raise OutboxFailed(str(error)) from error
+        self._starts = starts
         return f"{starts}-{random_hex}"
 
     def write(self, add: Sequence[Stored], forget: Sequence[Key], anchors: Sequence[Anchor] = ()) -> None:
@@ -137,10 +152,14 @@ class OutboxFile:
 
         Raises OutboxFailed; then nothing of it may be believed, and the next call reads the file anew.
 
-        A key that is added again is replaced; one to forget that is not there is no error.
+        A key that is added again is replaced; one to forget that is not there is no error. A damaged file is set aside, and the
+        new one written.
         """
-        database = self._open_database()
-        contents = self._held()
+        self._sound(lambda: self._commit(add, forget, anchors))
+        self._owed_starts, self._aside = 0, ""
+
+    def _commit(self, add: Sequence[Stored], forget: Sequence[Key], anchors: Sequence[Anchor]) -> None:
+        database, contents = self._open_database(), self._held()
         try:
             hazard("outbox.commit.before")
             with database:
@@ -154,39 +173,47 @@ class OutboxFile:
                 if self._aside:
                     notes.drop_notes(database, [notes.ASIDE])
             hazard("outbox.commit.after")
-        except notes.Failed as error:
+        except Failed:
             self._give_up()
-            raise OutboxFailed(str(error)) from error
-        self._owed_starts, self._aside = 0, ""
+            raise
 
     def fetch(self, keys: Sequence[Key]) -> tuple[list[Stored], list[Key]]:
         """The messages with these keys, and the keys that cannot be read. Raises OutboxFailed where the medium refuses."""
-        wanted, found = set(keys), dict[Key, Stored]()
-        index = self._held().index
-        for part in self._held().parts(keys):
-            row = self._row("crc, messages", part)
-            for stored in unpack(*row) if row else ():
-                if stored.key in wanted and index.find(stored.key) == part:  # else it is forgotten here
-                    found[stored.key] = stored
+        found = self._sound(lambda: self._found(keys))
         return [found[key] for key in keys if key in found], [key for key in keys if key not in found]
+
+    def _found(self, keys: Sequence[Key]) -> dict[Key, Stored]:
+        wanted, found, contents = set(keys), dict[Key, Stored](), self._held()
+        for part in contents.parts(keys):
+            row = contents.column(part, "crc, messages")
+            for stored in unpack(*row) if row else ():
+                if stored.key in wanted and contents.index.find(stored.key) == part:  # else it is forgotten here
+                    found[stored.key] = stored
+        return found
 
     def readings_of(self, keys: Sequence[Key]) -> int:
         """Readings in messages that cannot be read, as far as the heads of their rows tell. Raises OutboxFailed."""
-        wanted, readings = set(keys), 0
-        for part in self._held().parts(keys):
-            row = self._row("head", part)
-            head = unpack_head(row[0]) if row else None
-            readings += readings_of(head, wanted) if head is not None else 0
-        return readings
+        return self._sound(lambda: self._readings_of(set(keys)))
 
-    def _row(self, columns: str, part: int) -> Any:
-        """Columns of a row, None also where it is damaged."""
+    def _readings_of(self, keys: set[Key]) -> int:
+        contents = self._held()
+        rows = (contents.column(part, "head") for part in contents.parts(keys))
+        heads = (unpack_head(row[0]) for row in rows if row)
+        return sum(readings_of(head, keys) for head in heads if head is not None)
+
+    def _sound(self, call: Callable[[], T]) -> T:
+        """What the call gives; where it meets damage, what it gives of the file that was renewed. Raises OutboxFailed."""
         try:
-            return self._held().column(part, columns)
-        except notes.Failed as error:
-            if not notes.is_damage(error):
+            return call()
+        except Failed as error:
+            if not is_damage(error):
                 raise OutboxFailed(str(error)) from error
-        return None
+        self._give_up()
+        try:
+            return call()
+        except Failed as error:
+            self._give_up()
+            raise OutboxFailed(str(error)) from error
 
     def close(self) -> None:
         """Closes the file."""
@@ -203,12 +230,12 @@ class OutboxFile:
     def _open_database(self) -> sqlite3.Connection:
         if self._database is None and self._is_doubtful:
             try:
+                known, opened = self._aside, self.open()
                 if self._is_unread:
-                    self._opened_late = self.open()
-                    self._is_unread = False
-                else:
-                    self._load()
-            except (*notes.Failed, OutboxFailed) as error:
+                    self._opened_late, self._is_unread = opened, False
+                elif opened.set_aside != known:
+                    self._renewed = opened.set_aside
+            except (*Failed, OutboxFailed) as error:
                 self._give_up()
                 raise OutboxFailed(str(error)) from error
         if self._database is None:
@@ -222,6 +249,8 @@ class OutboxFile:
         return self._contents
 
     def _load(self) -> Opened:
+        if is_cut_short(self.path):
+            raise damage()
         database = self._database = notes.connect(self.path)
         if self.path.stat().st_mode & 0o077:
             self.path.chmod(0o600)
@@ -234,11 +263,11 @@ class OutboxFile:
             database.execute(f"PRAGMA {pragma}").fetchall()
         settle(database, self.path)
         if database.execute("PRAGMA quick_check(1)").fetchone()[0] != "ok":
-            raise notes.damage()
+            raise damage()
         notes.prepare(database, version)
         known = notes.read_notes(database)
         if known.damaged:
-            raise notes.damage()
+            raise damage()
         self._aside = known.aside
         return self._read(database, known)
 
@@ -247,7 +276,7 @@ class OutboxFile:
         stored: list[Stored] = []
         lost: list[Lost] = []
         shelves: dict[tuple[str, Lane], Shelves] = {}
-        loaded, damaged = 0, 0
+        loaded, damaged, unknown = 0, 0, 0
         for row, gone in contents.rows():
             head, is_whole = row.unpacked_head(), row.is_sound()
             damaged += not is_whole
@@ -257,7 +286,8 @@ class OutboxFile:
                 head = head_of(messages)
             is_loaded = loaded < OPEN_BYTES and is_whole
             shelved = [] if is_loaded or head is None else without(head.shelves, () if messages else gone)
-            told = [] if is_whole or head is None else [each for each in head.telling if each.key not in gone]
+            told = [] if is_whole or head is None else [each for each in lost_of(head) if each.key not in gone]
+            unknown += not is_whole and head is None
             if not messages and not shelved and not told:
                 contents.leave_blank(row.id)
                 continue
@@ -273,7 +303,7 @@ class OutboxFile:
         epochs = contents.index.epochs()
         anchors = tuple(anchor for anchor in known.anchors() if anchor.epoch in epochs)
         found = tuple(shelf for each in shelves.values() for shelf in each.each)
-        return Opened(tuple(stored), known.aside, damaged, anchors, found, tuple(lost))
+        return Opened(tuple(stored), known.aside, damaged, anchors, found, tuple(lost), unknown)
 
 
 def _count_of(epoch: str) -> int:

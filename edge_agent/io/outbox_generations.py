@@ -14,9 +14,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from edge_agent.common.file_rescue import damage
 from edge_agent.delivery.machine import Key, Span, Stored
 from edge_agent.io.outbox_index import PartIndex, runs_of
-from edge_agent.io.outbox_notes import MARKS, damage, marks_of, put_mark
+from edge_agent.io.outbox_notes import MARKS, marks_of, put_mark
 from edge_agent.io.outbox_rows import Head, Mark, Row, head_of, head_without, pack, pack_head
 
 GENERATION_BYTES = 1 << 20

@@ -13,6 +13,7 @@ from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import Any
 
+from edge_agent.common.file_rescue import Failed
 from edge_agent.common.problem import Problem, ProblemError
 from edge_agent.delivery.machine import Anchor, Key
 from edge_agent.io.outbox_rows import Mark, seal, unseal, unseal_mark
@@ -21,9 +22,6 @@ SCHEMA = 3
 STARTS, ASIDE, ANCHOR = "starts", "aside", "anchor/"
 NOTES = "CREATE TABLE note(name TEXT PRIMARY KEY, sealed BLOB NOT NULL) WITHOUT ROWID"
 MARKS = "CREATE TABLE mark_{}(id INTEGER PRIMARY KEY, sealed BLOB NOT NULL)"
-_TELLING = ("malformed", "not a database", "no such table", "no such column", "already exists", "user-defined function")
-Failed = (sqlite3.Error, OSError, UnicodeDecodeError)
-"""What a call on the file raises; the last where SQLite's own words hold what stands in a damaged page."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,18 +45,6 @@ class Notes:
     def anchors(self) -> list[Anchor]:
         """Of all epochs."""
         return [Anchor(*value) for name, value in self.each.items() if name.startswith(ANCHOR)]
-
-
-def damage(words: str = "database disk image is malformed") -> sqlite3.DatabaseError:
-    """For what is damaged by our own rules: said in the words of SQLite."""
-    return sqlite3.DatabaseError(words)
-
-
-def is_damage(error: Exception) -> bool:
-    """True if the file itself is wrong, not the medium or its free space."""
-    if isinstance(error, sqlite3.Error):
-        return any(words in str(error) for words in _TELLING)
-    return isinstance(error, UnicodeDecodeError)
 
 
 def connect(path: Path) -> sqlite3.Connection:

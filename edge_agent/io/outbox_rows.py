@@ -155,6 +155,13 @@ def head_of(messages: Iterable[Stored]) -> Head:
     return Head(shelves_of(m for m in each if not is_loose(m)), spans_of(m.key for m in each if is_loose(m)), telling)
 
 
+def lost_of(head: Head) -> list[Lost]:
+    """What of a row that cannot be read stands on no shelf: births, and what told of gaps."""
+    telling = {lost.key for lost in head.telling}
+    births = (Lost(key, 0, ()) for span in head.loose for key in span.each() if key not in telling)
+    return [*head.telling, *births]
+
+
 def pack_head(head: Head) -> bytes:
     """As it stands in the file."""
     lines = [

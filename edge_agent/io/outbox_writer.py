@@ -6,7 +6,7 @@ import queue
 import threading
 from collections.abc import Callable
 
-from edge_agent.delivery.machine import Event, Fetch, Fetched, TakenUp, Write, WriteFailed, Written
+from edge_agent.delivery.machine import Event, Fetch, Fetched, Renewed, TakenUp, Write, WriteFailed, Written
 from edge_agent.io.outbox import OutboxFailed, OutboxFile
 
 REST_S = 5.0
@@ -53,10 +53,17 @@ class OutboxWriter:
         except OutboxFailed as failure:
             return WriteFailed(order.token, str(failure))
         finally:
-            opened = self._file.take_opened()
-            if opened is not None:
-                self._on_done(TakenUp(opened.stored, opened.anchors, opened.set_aside, opened.shelves, opened.lost))
+            self._tell_found()
         return Written(order.token)
+
+    def _tell_found(self) -> None:
+        """What came out beside the order."""
+        opened = self._file.take_opened()
+        if opened is not None:
+            self._on_done(TakenUp(opened.stored, opened.anchors, opened.set_aside, opened.shelves, opened.lost, opened.unknown))
+        renewed = self._file.take_renewed()
+        if renewed:
+            self._on_done(Renewed(renewed))
 
     def _fetch(self, order: Fetch) -> None:
         """A medium that refuses to read is asked again: its messages are neither there nor lost."""
@@ -67,5 +74,6 @@ class OutboxWriter:
             except OutboxFailed:
                 self._ending.wait(REST_S)
                 continue
+            self._tell_found()
             self._on_done(Fetched(stored, missing, readings))
             return

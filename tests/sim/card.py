@@ -15,7 +15,7 @@ from edge_agent.common.hazard import hazard
 from edge_agent.contract import encoding
 from edge_agent.delivery import machine as ev
 from edge_agent.io.outbox import Opened, OutboxFile
-from edge_agent.io.outbox_rows import head_of, is_loose
+from edge_agent.io.outbox_rows import head_of, is_loose, lost_of
 from tests.sim.plan import Plan
 from tests.sim.world import World
 
@@ -50,7 +50,7 @@ class Card:
         if not with_bodies:
             sound = [s if is_loose(s) else replace(s, body=b"", size=len(s.body)) for s in sound]
         anchors = tuple(self.anchors.values())
-        return Opened(tuple(sound), "", len(self.rotten), anchors, tuple(damaged.shelves), tuple(damaged.telling))
+        return Opened(tuple(sound), "", len(self.rotten), anchors, tuple(damaged.shelves), tuple(lost_of(damaged)))
 
     def new_epoch(self, random_hex: str) -> str:
         """The epoch of this start, durable before it is given. May strike."""

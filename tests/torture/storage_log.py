@@ -22,7 +22,7 @@ def open_log(folder: Path) -> Any:
     """The log as the collector opens it. The one place that knows which implementation is under torture."""
     path = folder / "log.sqlite"
     mend(path)
-    return SqliteLog(path, segment_bytes=2500)
+    return SqliteLog(path, segment_bytes=2500, spill_bytes=900)
 
 
 def _partly_trimmed(before: Snapshot, after: Snapshot, found: Snapshot) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -12,7 +12,7 @@ import pytest
 
 from edge_agent.common.problem import ProblemError
 from tests.torture import crash
-from tests.torture.disk import Disk
+from tests.torture.disk import SECTOR, Call, Disk
 from tests.torture.recorder import lay_out
 from tests.torture.storage_log import LogStorage
 from tests.torture.storage_operations import OperationsStorage
@@ -21,6 +21,7 @@ from tests.torture.storage_store import StoreStorage
 from tests.torture.storages import Snapshot, Storage
 
 PAGE = 4096
+WHOLE_SECTOR = -1
 ABOUT = {"identity", "trouble", "damaged", "cursor", "state", "last", "head", "audit", "told", "counts", "poison", "minutes"}
 """Keys of a snapshot that are no values, or follow from what is left."""
 STORAGES: list[Storage] = [OutboxStorage(backlog=2), LogStorage(), OperationsStorage(), StoreStorage()]
@@ -48,8 +49,9 @@ def _rotten(storage: Storage, folder: Path, bits: int, at_most: int | None) -> t
     tale = crash.record(storage, folder / "recorded")
     ever = set().union(*(_values(snapshot) for snapshot in tale.snapshots))
     last = _values(tale.snapshots[-1])
+    calls = tale.calls[: tale.ends[-1]]  # not closed: what came last stands in the write-ahead log alone
     disk = Disk()
-    for call in tale.calls:
+    for call in calls:
         disk.apply(call, Random(1))
     files = disk.killed()
     places = [
@@ -57,18 +59,33 @@ def _rotten(storage: Storage, folder: Path, bits: int, at_most: int | None) -> t
     ]
     if at_most is not None:
         places = Random(5).sample(places, min(at_most, len(places)))
-    counts = {"flips": 0, "told": 0, "refused": 0}
+    counts = {"flips": 0, "sectors": 0, "told": 0, "refused": 0}
     findings = []
-    for name, place, bit in places:
+    for name, place, bit in [*places, *_durable_sectors(calls, files, len(places) // 8)]:
         random = Random(f"{name} {place} {bit}")
         rotten = bytearray(files[name])
-        rotten[min(len(rotten) - 1, place + random.randrange(PAGE))] ^= 1 << random.randrange(8)
+        if bit == WHOLE_SECTOR:
+            rotten[place : place + SECTOR] = random.randbytes(SECTOR)
+        else:
+            rotten[min(len(rotten) - 1, place + random.randrange(PAGE))] ^= 1 << random.randrange(8)
         lay_out(files | {name: bytes(rotten)}, folder / "rotten")
-        counts["flips"] += 1
+        counts["sectors" if bit == WHOLE_SECTOR else "flips"] += 1
         finding = _look(storage, folder / "rotten", ever, last, counts)
         if finding:
-            findings.append(f"{storage.name} {name} page {place // PAGE} bit {bit}: {finding}")
+            findings.append(f"{storage.name} {name} {'page' if bit >= 0 else 'sector'} at {place}, {bit}: {finding}")
     return counts, findings
+
+
+def _durable_sectors(calls: Sequence[Call], files: dict[str, bytes], count: int) -> list[tuple[str, int, int]]:
+    """Of write-ahead logs, without the last transaction: a sector that it lacks is not to be told from a torn write."""
+    found = []
+    for name, content in files.items():
+        if name.endswith("-wal") and content:
+            syncs = [n for n, call in enumerate(calls) if (call.kind, call.path) == ("sync", name)]
+            last = [call for call in calls[syncs[-2] :] if (call.kind, call.path) == ("write", name)]
+            end = min((call.offset for call in last), default=len(content))
+            found += [(name, place, WHOLE_SECTOR) for place in range(0, end - SECTOR, SECTOR)]
+    return Random(6).sample(found, min(count, len(found)))
 
 
 def _look(storage: Storage, folder: Path, ever: set[str], last: set[str], counts: dict[str, int]) -> str:

@@ -59,7 +59,7 @@ def test_a_rescue_that_is_cut_short_loses_nothing(folder: Path) -> None:
             ("dropped", disk.dropped()),
             ("torn", disk.torn(random)),
         ):
-            if not left.keys() & {"state/outbox.db", "state/outbox.db.rescue"}:
+            if not left.keys() & {"state/outbox.db", "state/outbox.db.rescued"}:
                 continue  # the disk of the torture may lose both names of a rename; no file system does
             tried += 1
             lay_out(left, folder / "left")

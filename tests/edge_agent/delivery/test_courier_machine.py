@@ -396,6 +396,40 @@ def test_it_begins_from_memory_where_the_file_refuses_and_takes_it_up_later() ->
     assert line.courier.figures(line.now_ms).disk == ""
 
 
+def test_rows_of_which_nobody_knows_what_they_held_are_told_by_an_event() -> None:
+    line = CourierLine()
+    line.tell(ev.Start(epoch(2), "boot-2", BIRTH, unknown=2))
+    line.set_clock()
+    line.tell(ev.Connected())
+    line.tick(5_000)
+    (event,) = [event for m in messages(line.take_sent()) if isinstance(m, Data) for event in m.d.events]
+    assert (event.kind, event.about) == ("outbox.damaged", {"rows": 2})
+    assert [(report.id, report.warns) for report in line.reports] == [("outbox.damaged", True)]
+
+
+def test_when_the_file_was_renewed_what_is_in_memory_is_written_once_more_and_anchors_too() -> None:
+    before = CourierLine(Delivery(batch_ms=1000)).start(clock=False, connect=False)
+    before.read(1.0)
+    before.tick(11_000)
+    line = CourierLine(Delivery(batch_ms=1000), disk=before).start(2, "boot-2", connect=False)
+    line.read(2.0)
+    line.tick(11_000)
+    held, anchors = set(line.disk), dict(line.anchors)
+    assert {key.epoch for key in held} == {epoch(1), epoch(2)}
+    assert anchors
+    line.disk.clear()
+    line.anchors.clear()
+    line.tell(ev.Renewed("outbox.db.damaged-1"))
+    line.tick(11_000)
+    assert (held - set(line.disk), line.anchors) == (set(), anchors)
+    assert [report.id for report in line.reports] == ["outbox.set-aside"]
+    line.tell(ev.Connected())
+    line.tick(5_000)
+    sent = messages(line.take_sent())
+    assert [event.reason for m in sent if isinstance(m, Data) for event in m.d.events] == ["outbox.db.damaged-1"]
+    assert {m.e for m in sent} == {epoch(1), epoch(2)}, "nothing is given up, and the epoch is the same"
+
+
 def test_it_is_never_woken_for_nothing() -> None:
     line = CourierLine().start()
     line.receipt("u", 1)

@@ -85,6 +85,25 @@ def test_a_damaged_message_that_told_of_gaps_is_told_with_what_it_told_until_it_
         file.close()
 
 
+def test_a_damaged_birth_is_told_until_it_is_forgotten(tmp_path: Path) -> None:
+    path = tmp_path / "outbox.db"
+    birth = replace(stored(1), key=Key(EPOCH, "u", 1), kind="birth", readings=0)
+    file = OutboxFile(path)
+    file.open()
+    file.write([birth, stored(1)], [])
+    file.close()
+    with sqlite3.connect(path) as database:
+        database.execute("UPDATE part_1 SET messages = zeroblob(40)")
+    database.close()
+    for forget, lost in (((), (Lost(birth.key, 0, ()),)), ((birth.key,), ())):
+        file.open()
+        file.write([], forget)
+        file.close()
+        opened = file.open()
+        assert (opened.lost, opened.damaged, opened.unknown, len(opened.shelves)) == (lost, 1, 0, 1)
+        file.close()
+
+
 def test_a_damaged_head_costs_nothing_and_where_both_are_gone_the_row_goes(tmp_path: Path) -> None:
     path = tmp_path / "outbox.db"
     backlog(path, 3).close()
@@ -94,10 +113,12 @@ def test_a_damaged_head_costs_nothing_and_where_both_are_gone_the_row_goes(tmp_p
     database.close()
     file = OutboxFile(path)
     opened = file.open()
-    assert (opened.stored, opened.damaged, opened.shelves) == (tuple(stored(seq) for seq in (1, 2, 5, 6)), 1, ())
+    assert (opened.stored, opened.shelves) == (tuple(stored(seq) for seq in (1, 2, 5, 6)), ())
+    assert (opened.damaged, opened.unknown) == (1, 1), "told at every start until something is written"
     file.write([], [])
     file.close()
-    assert file.open().damaged == 0
+    opened = file.open()
+    assert (opened.damaged, opened.unknown) == (0, 0)
     file.close()
 
 
