@@ -11,6 +11,7 @@ from edge_agent.io.link import Driver, Link, Stopped, Watch, open_link
 from edge_agent.model.blocks import Block
 from edge_agent.model.bus_figures import BusFigures, Busy
 from edge_agent.model.health import Told
+from edge_agent.model.instants import Instants
 from edge_agent.model.points import Bus, Tcp
 from edge_agent.model.polling import Polling, Seen, Turn
 from edge_agent.model.reading import Happening, Reading
@@ -52,6 +53,7 @@ class BusRunner:
         self._on_readings = on_readings
         self._on_happenings = on_happenings
         self._polling = Polling(bus, seed, now_ms)
+        self._instants = Instants()
         self._link: Link = open_link(bus) if link is None else link
         self._master = Master(bus.framing)
         self._down = ""
@@ -209,7 +211,7 @@ class BusRunner:
         if told.happenings:
             self._on_happenings(told.happenings)
         if told.readings:
-            self._on_readings(told.readings)
+            self._on_readings(self._instants.apart(told.readings))
 
     def _snapshot(self, now_ms: int) -> BusFigures:
         tally = self._master.tally

@@ -9,7 +9,7 @@ import pytest
 
 from edge_agent.contract.quality import Quality
 from edge_agent.model.link_health import LINK_POINTS
-from edge_agent.model.points import Bus, Device, Point, Serial, Step
+from edge_agent.model.points import Bus, Device, Point, Serial, Step, Tcp
 from tests.support.simulated_bus import SimulatedBus
 
 HOUR_MS = 3_600_000
@@ -187,3 +187,16 @@ def test_a_device_that_answered_nothing_has_no_turnaround() -> None:
     assert [(r.value, r.quality) for r in bus.of(73)] == [(None, Quality.BAD_COMM)]
     assert isinstance(bus.of(70)[-1].value, int)
     assert bus.of(70)[-1].value > 0
+
+
+def test_a_bus_that_answers_at_once_gives_no_two_readings_one_instant() -> None:
+    """The first turn is taken at once, wherever its grid stands: right before an instant of it two come within a millisecond."""
+    for tenth in range(0, 1000, 3):
+        devices = (device(1, period_ms=100), device(2, period_ms=100))
+        bus = SimulatedBus(Bus("lan", Tcp("near", 502, 500), "tcp", devices, 1.0), answered)
+        bus.clock.now = tenth / 10
+        bus.run(350)
+        for unit in (1, 2):
+            instants = [reading.taken_ms for reading in bus.of(10 * unit)]
+            assert len(instants) >= 3
+            assert instants == sorted(set(instants)), f"began at {tenth / 10} ms: {instants}"

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import struct
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from edge_agent.bus import BusRunner
-from edge_agent.model.points import Bus
+from edge_agent.model.points import Bus, Tcp
 from edge_agent.model.reading import Happening, Reading
 from examples.station_sim.modbus import crc16, rtu_frame
 
@@ -86,12 +87,27 @@ class SimulatedLink:
         return int(count * self.byte_ms) + 1
 
 
+class SimulatedTcp(SimulatedLink):
+    """Modbus TCP to something near by: a reply comes after 0.2 ms."""
+
+    def send(self, payload: bytes) -> None:
+        unit, pdu = payload[6], payload[7:]
+        self.asked.append((self.clock.now, unit, pdu))
+        reply = self.answer(unit, pdu, self.clock.now)
+        self._reply = b"" if reply is None else payload[:4] + struct.pack(">HB", len(reply) + 1, unit) + reply
+        self._at_ms = self.clock.now + 0.2
+
+    def wire_ms(self, count: int) -> int:
+        return 0
+
+
 class SimulatedBus:
     """The real runner of a bus on a simulated line, and what it told."""
 
     def __init__(self, bus: Bus, answer: Answer) -> None:
         self.clock = SimulatedClock()
-        self.link = SimulatedLink(self.clock, answer)
+        link = SimulatedTcp if isinstance(bus.link, Tcp) else SimulatedLink
+        self.link = link(self.clock, answer)
         self.readings: list[Reading] = []
         self.happenings: list[Happening] = []
         self.runner = BusRunner(bus, self.clock, self.readings.extend, self.happenings.extend, 1, self.link)
