@@ -13,6 +13,7 @@ from collector.io.sqlite_log import SqliteLog
 from collector.stores.embedded import EmbeddedStore
 from edge_agent.contract.encoding import decode_sequenced
 from edge_agent.contract.message import Data
+from edge_agent.model.link_health import LINK_POINTS
 from tests.chaos.account import BatchName, Logged
 from tests.chaos.part import ChaosError
 from tests.support.programs import REPOSITORY
@@ -48,9 +49,9 @@ Series = tuple[int, int]
 Place = tuple[int, int, int]
 
 
-def series_of(device: str, point: str) -> Series:
-    """`d3`, `p5`: unit 3, point 5."""
-    return int(device[1:]), int(point[1:])
+def series_of(device: str, point: str) -> Series | None:
+    """`d3`, `p5`: unit 3, point 5. None: what the agent measures itself, how well it reaches the device; no instrument gave it."""
+    return None if point in LINK_POINTS else (int(device[1:]), int(point[1:]))
 
 
 def stored(state: Path) -> dict[str, dict[Series, list[tuple[int, int]]]]:
@@ -59,8 +60,10 @@ def stored(state: Path) -> dict[str, dict[Series, list[tuple[int, int]]]]:
     store = EmbeddedStore(state / "store.sqlite")
     try:
         for info in store.series():
-            rows = [(s.time_ms, s.value) for s in store.range(info.key, 0, 1 << 60) if s.value is not None]
-            found.setdefault(info.key.gateway, {})[series_of(info.key.device, info.key.point)] = rows  # type: ignore[assignment]
+            series = series_of(info.key.device, info.key.point)
+            if series is not None:
+                rows = [(s.time_ms, s.value) for s in store.range(info.key, 0, 1 << 60) if s.value is not None]
+                found.setdefault(info.key.gateway, {})[series] = rows  # type: ignore[assignment]
     finally:
         store.close()
     return found
@@ -88,10 +91,10 @@ def logged(state: Path) -> tuple[str, dict[str, dict[Place, Logged]], set[tuple[
                 source, bound_ms = (head.c.source, head.c.bound_ms) if head.c is not None else ("", 0)
                 known = places.setdefault(key.gateway, {})
                 for column in one.columns:
-                    unit, point = series_of(column.series.key.device, column.series.key.point)
+                    series = series_of(column.series.key.device, column.series.key.point)
                     for time_ms, value in zip(column.times, column.values, strict=True):
-                        if isinstance(value, int):
-                            known[unit, point, value] = Logged(name, bound_ms, source, time_ms)
+                        if series is not None and isinstance(value, int):
+                            known[(*series, value)] = Logged(name, bound_ms, source, time_ms)
         return log.log_id, places, batches
     finally:
         log.close()
