@@ -51,7 +51,7 @@ from collector.stores.embedded import EmbeddedStore
 from collector.web.safety import settings_of
 from edge_agent import __version__
 from edge_agent.common.clock import SystemClock
-from edge_agent.common.memory import few_heaps
+from edge_agent.common.memory import few_heaps, return_large_blocks
 from edge_agent.common.problem import Exit, Problem
 
 _log = logging.getLogger(__name__)
@@ -62,6 +62,7 @@ STATUS_S = 1.0
 def run(loaded: Loaded) -> int:
     """Runs a collector until SIGTERM or SIGINT. Returns the exit code. Raises ProblemError if it cannot start."""
     few_heaps(2)
+    return_large_blocks()
     start_log(sys.stderr, os.environ)
     _log.setLevel(logging.INFO)
     stopping = threading.Event()

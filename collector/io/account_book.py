@@ -26,12 +26,14 @@ from collector.intake.holes import Hole, LaneBook, seeded
 from collector.intake.records import LaneState
 from collector.seams import StorageFailed
 from edge_agent.common.hazard import hazard
+from edge_agent.common.page_cache import release_pages
 from edge_agent.common.problem import Problem, ProblemError
 
 _log = logging.getLogger(__name__)
 SCHEMA = 1
 DAYS_KEPT = 400
 LANES_KEPT = 2000
+CACHE_KIB = 512
 _AGE = "max(heard_ms, coalesce(newest_ms, 0))"
 _TABLES = """
 CREATE TABLE meta(
@@ -153,6 +155,7 @@ class SqliteAccountBook:
                 database.execute("UPDATE meta SET cursor = ?", (cursor,))
                 hazard("account.commit.before")
             hazard("account.commit.after")
+            release_pages(self._database)
 
     def prune(self, now_ms: int, days_of: Callable[[str], Days]) -> None:
         """Forgets days and lanes beyond the bounds; what was lost in a lane that goes stays in the count of its days.
@@ -234,7 +237,7 @@ def _open(path: Path) -> sqlite3.Connection:
     path.chmod(0o600)
     database = sqlite3.connect(path, timeout=10.0, isolation_level=None, check_same_thread=False)
     try:
-        for pragma in ("journal_mode = WAL", "synchronous = FULL", "journal_size_limit = 8388608"):
+        for pragma in ("journal_mode = WAL", "synchronous = FULL", "journal_size_limit = 8388608", f"cache_size = -{CACHE_KIB}"):
             database.execute(f"PRAGMA {pragma}").fetchall()
         if _check_version(path, database) == 0:
             database.executescript(f"BEGIN IMMEDIATE; {_TABLES} PRAGMA user_version = {SCHEMA}; COMMIT;")

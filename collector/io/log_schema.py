@@ -60,6 +60,8 @@ INSERT_BIRTH = "INSERT OR IGNORE INTO birth VALUES(?,?,?,?,?,?,?,?,?,?)"
 SEGMENTS = "SELECT first, last, records, length, oldest_ms, newest_ms, name, crc FROM segment"
 INSERT_SEGMENT = "INSERT INTO segment VALUES(?,?,?,?,?,?,?,?)"
 FRESH = "SELECT first, last, number, frames, crc FROM fresh"
+FRESH_FROM = f"{FRESH} WHERE first >= coalesce((SELECT max(first) FROM fresh WHERE first <= ?), 0) ORDER BY first LIMIT ?"
+"""By the key: all rows before are neither read nor kept in the reader's cache, where each would be again for each consumer."""
 INSERT_HELD = "INSERT INTO held VALUES(?,?,?,?,?,?,?)"
 HELD = "SELECT site, gateway, epoch, lane, segment, ranges, crc FROM held"
 STATE = "SELECT one, last, low, crc FROM state"
@@ -120,6 +122,12 @@ def checked_fresh(row: Sequence[Any]) -> tuple[int, int, int, bytes]:
     first, last, number, frames, crc = row
     checked((first, last, number, crc))
     return first, last, number, frames if isinstance(frames, bytes) else b""
+
+
+def is_unbroken(rows: Sequence[tuple[int, int, int, bytes]], offset: int) -> bool:
+    """True if rows of `fresh` follow one another from `offset` on; else one may have got another place by damage."""
+    starts = (offset, *(last + 1 for _, last, *_ in rows[:-1]))
+    return rows[0][0] <= offset and all(first == start for (first, *_), start in zip(rows[1:], starts[1:], strict=True))
 
 
 def is_sound(row: Sequence[Any]) -> bool:

@@ -1,9 +1,9 @@
 """Does I/O: the writing end of the log's segments: which keys are new, where records go, and when a new file begins.
 
-An append puts its frames into the database, with all else that it commits: one sync. When some MiB wait there they are written into
-the segment's file, and the next transaction moves the file's end and empties the table. What is written behind the end is always
-the beginning of what waits, so that a second attempt writes the same bytes. A new segment begins at the size given, and when the
-UTC day of the present one is over.
+An append puts its frames into the database, with all else that it commits: one sync. When a quarter of a MiB waits there it is
+written into the segment's file, and the next transaction moves the file's end and empties the table. What is written behind the end
+is always the beginning of what waits, so that a second attempt writes the same bytes. A new segment begins at the size given, and
+when the UTC day of the present one is over.
 """
 
 from __future__ import annotations
@@ -36,8 +36,8 @@ from collector.io.log_schema import (
 from collector.io.log_segment import HEADER, frame, seed_of, sync_folder, write_frames
 from edge_agent.common.hazard import hazard
 
-SPILL_BYTES = 4 << 20
-"""Frames wait in the database up to this, so that an append costs one sync and not two."""
+SPILL_BYTES = 256 << 10
+"""Frames wait in the database, and in memory, up to this, so that an append costs one sync and not two."""
 MAX_FRESH = 1 << 40
 LaneKey = tuple[str, str, str, str]
 

@@ -26,6 +26,7 @@ from collector.io.operations_schema import COLUMNS, connect, open_database
 from collector.rules.changes import Change, Raised
 from collector.seams import Notice, Outcome, Refused, StorageFailed
 from edge_agent.common.hazard import hazard
+from edge_agent.common.page_cache import release_pages
 from edge_agent.common.problem import Problem
 from edge_agent.common.row_checks import sound
 from edge_agent.contract.message import Text
@@ -331,6 +332,7 @@ class SqliteOperations:
                     raise
                 self._writer.execute("COMMIT")
                 hazard("operations.write.after")
+                release_pages(self._writer)
             except sqlite3.Error as error:
                 if self._writer.in_transaction:
                     self._writer.execute("ROLLBACK")

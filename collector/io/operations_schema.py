@@ -38,6 +38,8 @@ CREATE TABLE attempts (
 ) WITHOUT ROWID;
 CREATE TABLE summaries (day TEXT PRIMARY KEY, made_ms INTEGER NOT NULL, zh TEXT NOT NULL, en TEXT NOT NULL) WITHOUT ROWID;
 """
+CACHE_KIB = 1024
+"""Pages that each connection keeps: the rules' state of some hundred series fits."""
 COLUMNS = {
     "engine": ("one", "cursor", "state"),
     "warnings": ("id", "site", "state", "began_ms", "body"),
@@ -119,6 +121,7 @@ def connect(path: Path) -> sqlite3.Connection:
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = FULL")
     connection.execute("PRAGMA busy_timeout = 10000")
+    connection.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
     return connection
 
 

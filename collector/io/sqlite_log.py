@@ -24,6 +24,7 @@ from collector.io.log_schema import (
     BIRTHS,
     COLUMNS,
     FRESH,
+    FRESH_FROM,
     INSERT_LANE,
     INSERT_POISON,
     LANES,
@@ -39,6 +40,7 @@ from collector.io.log_schema import (
     durable,
     forget,
     is_sound,
+    is_unbroken,
     poison_of,
     segment_folder,
     summed,
@@ -47,12 +49,17 @@ from collector.io.log_writing import SPILL_BYTES, SegmentWriter
 from collector.seams import StorageFailed
 from edge_agent.common.file_rescue import asides
 from edge_agent.common.hazard import hazard
+from edge_agent.common.page_cache import release_pages
 from edge_agent.common.problem import Problem, ProblemError
 from edge_agent.common.row_checks import damaged_tables, teach
 from edge_agent.common.wal import settle
 
 MAX_POISON = 1000
 SEGMENT_BYTES = 64 << 20
+CACHE_KIB = 512
+"""Pages that each connection keeps. Left alone SQLite takes 2 MiB for each, and fills them over the first hour."""
+FEW_RECORDS = 100
+"""Appends of fewer let go of the pages they touched."""
 T = TypeVar("T")
 
 
@@ -132,6 +139,8 @@ class SqliteLog:
             if isinstance(error, (sqlite3.Error, OSError)):
                 raise StorageFailed(str(error)) from error
             raise
+        if len(records) < FEW_RECORDS:
+            release_pages(self._writer)
         if grown is None:
             return last
         self._segments.settle(grown)
@@ -179,7 +188,10 @@ class SqliteLog:
 
     def _fresh(self, reader: SegmentReader, after: int, limit: int) -> list[Record]:
         """What is in no file yet."""
-        rows = self._parsed(checked_fresh, f"{FRESH} WHERE last > ? ORDER BY first LIMIT ?", (after, limit))
+        rows = self._parsed(checked_fresh, FRESH_FROM, (after + 1, limit + 1))
+        if not rows or not is_unbroken(rows, after + 1):
+            rows = self._parsed(checked_fresh, f"{FRESH} WHERE last > ? ORDER BY first LIMIT ?", (after, limit))
+        rows = [row for row in rows if row[1] > after]
         if not rows:
             return []
         newest = self._segments_of(f"{SEGMENTS} ORDER BY first DESC LIMIT 1")[0]
@@ -277,6 +289,7 @@ class SqliteLog:
 
     def _connect(self) -> sqlite3.Connection:
         connection = sqlite3.connect(self.path, isolation_level=None, timeout=30.0, check_same_thread=False)
+        connection.execute(f"PRAGMA cache_size=-{CACHE_KIB}")
         teach(connection)
         with self._guard:
             self._all.append(connection)

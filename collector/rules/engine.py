@@ -23,7 +23,8 @@ AWAY_MS = 60_000
 """Pulses further apart: the collector itself was away, and nobody can be blamed for the silence of that time."""
 LIVE_MS = 60_000
 """A condition found this soon after it was reached is told at once; one found later waits until the backlog has been read."""
-STATE_VERSION = 1
+STATE_VERSION = 2
+"""1: windows as lists of numbers."""
 
 
 class EngineState(msgspec.Struct):

@@ -29,7 +29,7 @@ class Memory(Protocol):
         ...
 
     def dump(self) -> Any:
-        """Plain lists and numbers for the rule state."""
+        """Bytes, or plain lists and numbers, for the rule state."""
         ...
 
     def load(self, plain: Any) -> None:

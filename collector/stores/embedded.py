@@ -22,16 +22,19 @@ from collector.stores import StoreSettings
 from collector.stores import embedded_hours as hours
 from collector.stores.embedded_rescue import renew
 from collector.stores.embedded_rows import pack_attributes, pack_columns, pack_value, unpack_attributes, unpack_value
-from collector.stores.embedded_schema import COLUMNS, open_database, open_sound, opening
+from collector.stores.embedded_schema import COLUMNS, READER_KIB, open_database, open_sound, opening
 from collector.stores.rollup import HOUR_MS, MINUTE_MS, Minute, minute_window, thin
 from edge_agent.common.clock import Clock, SystemClock
 from edge_agent.common.file_rescue import asides
 from edge_agent.common.hazard import hazard
+from edge_agent.common.page_cache import release_pages
 from edge_agent.common.problem import Problem
 from edge_agent.common.row_checks import sound
 
 KIND = "embedded"
 FILE = "store.sqlite"
+FEW_BATCHES = 100
+"""A smaller write lets go of the pages it touched: kept, they fill the cache over the first hours. The kernel has them."""
 T = TypeVar("T")
 _log = logging.getLogger(__name__)
 _META, _LATEST, _SERIES = (sound(COLUMNS, table) for table in ("meta", "latest", "series"))
@@ -104,6 +107,8 @@ class EmbeddedStore:
             self._forget_changes()
             raise StorageFailed(str(error)) from error
         self.tidy()
+        if len(batches) < FEW_BATCHES:
+            release_pages(self._writer)
 
     def tidy(self) -> bool:
         """Rolls up one hour that has been quiet long enough; False if there is none. A failure is noted and tried again later."""
@@ -252,7 +257,7 @@ class EmbeddedStore:
             raise StorageFailed(str(error)) from error
 
     def _connect(self) -> sqlite3.Connection:
-        connection = open_database(self._path)
+        connection = open_database(self._path, READER_KIB)
         with self._guard:
             self._all.append(connection)
         return connection

@@ -15,6 +15,8 @@ from edge_agent.common.wal import is_cut_short, settle
 SCHEMA = 2
 CHECKED_BYTES = 256 << 20
 """Up to this size the whole file is looked at when the collector starts; larger ones row by row, as they are read."""
+WRITER_KIB, READER_KIB = 8192, 512
+"""Pages that a connection keeps at most: a write for some thousand gateways touches two of each; a reader's are void after each."""
 READ_TRIES = 3
 """A file that is not sound so often in a row is set aside."""
 TABLES = """
@@ -49,7 +51,7 @@ COLUMNS = {
 """Tables with a checksum in each row (since schema 2)."""
 
 
-def open_database(path: Path) -> sqlite3.Connection:
+def open_database(path: Path, cache_kib: int = WRITER_KIB) -> sqlite3.Connection:
     """A connection to the store, made if it is not there. Raises ProblemError (STO501 newer, STO502 unreadable)."""
     with opening(path):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -61,7 +63,7 @@ def open_database(path: Path) -> sqlite3.Connection:
             what = f"The store was written by a newer version (schema {version}, this one knows {SCHEMA})."
             raise ProblemError(Problem("STO501", str(path), what, "install the newer version again."))
         path.chmod(0o600)
-        for pragma in ("journal_mode=WAL", "synchronous=FULL", "journal_size_limit=67108864", "cache_size=-8192"):
+        for pragma in ("journal_mode=WAL", "synchronous=FULL", "journal_size_limit=67108864", f"cache_size=-{cache_kib}"):
             database.execute(f"PRAGMA {pragma}").fetchall()
         teach(database)
         if version < SCHEMA:

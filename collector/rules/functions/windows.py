@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Iterator
+from operator import truediv
 from statistics import median
 
 from collector.rules.function import Function, Memory, Takes
 from collector.rules.signal import Known, View
-from collector.rules.window import Bucket, Plain, Window
+from collector.rules.window import Plain, Steps, Window
 
-Reduce = Callable[[Collection[Bucket]], Known]
+Reduce = Callable[[Steps], Known]
 
 
 class Windowed:
@@ -35,7 +36,7 @@ class Windowed:
         steps = self._window.at(at_ms)
         return None if steps is None else self._reduce(steps)
 
-    def dump(self) -> Plain:
+    def dump(self) -> bytes:
         """The window."""
         return self._window.dump()
 
@@ -44,51 +45,45 @@ class Windowed:
         self._window.load(plain)
 
 
-def _ends(steps: Collection[Bucket]) -> tuple[Bucket, Bucket]:
-    *_, last = steps
-    return next(iter(steps)), last
+def _average(steps: Steps) -> Known:
+    return sum(steps.total) / sum(steps.readings)
 
 
-def _average(steps: Collection[Bucket]) -> Known:
-    return sum(s.total for s in steps) / sum(s.readings for s in steps)
+def _lowest(steps: Steps) -> Known:
+    return min(steps.low)
 
 
-def _lowest(steps: Collection[Bucket]) -> Known:
-    return min(s.low for s in steps)
+def _highest(steps: Steps) -> Known:
+    return max(steps.high)
 
 
-def _highest(steps: Collection[Bucket]) -> Known:
-    return max(s.high for s in steps)
+def _total(steps: Steps) -> Known:
+    return sum(steps.total)
 
 
-def _total(steps: Collection[Bucket]) -> Known:
-    return sum(s.total for s in steps)
+def _count(steps: Steps) -> Known:
+    return float(sum(steps.readings))
 
 
-def _count(steps: Collection[Bucket]) -> Known:
-    return float(sum(s.readings for s in steps))
+def _median(steps: Steps) -> Known:
+    means: Iterator[float] = map(truediv, steps.total, steps.readings)
+    return median(means)
 
 
-def _median(steps: Collection[Bucket]) -> Known:
-    return median(s.total / s.readings for s in steps)
+def _delta(steps: Steps) -> Known:
+    return steps.last[-1] - steps.first[0]
 
 
-def _delta(steps: Collection[Bucket]) -> Known:
-    first, last = _ends(steps)
-    return last.last - first.first
-
-
-def _rate(steps: Collection[Bucket]) -> Known:
-    first, last = _ends(steps)
-    seconds = (last.last_ms - first.first_ms) / 1000
-    return (last.last - first.first) / seconds if seconds else None
+def _rate(steps: Steps) -> Known:
+    seconds = (steps.last_ms[-1] - steps.first_ms[0]) / 1000
+    return (steps.last[-1] - steps.first[0]) / seconds if seconds else None
 
 
 def _stuck(view: View | None, span_ms: int) -> Memory:
-    def has_not_moved(steps: Collection[Bucket]) -> Known:
+    def has_not_moved(steps: Steps) -> Known:
         # Half a step more: two values one step apart differ by a hair more or less than it in binary.
         step = view.resolution if view is not None else 0.0
-        return max(s.high for s in steps) - min(s.low for s in steps) <= 1.5 * step
+        return max(steps.high) - min(steps.low) <= 1.5 * step
 
     return Windowed(view, span_ms, has_not_moved)
 
