@@ -7,18 +7,21 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
+from edge_agent.bus_problems import device_problem, link_problem, refused_problem, step_problem
 from edge_agent.common.clock import Clock
 from edge_agent.common.problem import Problem, ProblemError
 from edge_agent.contract.message import Value
 from edge_agent.contract.quality import Quality
-from edge_agent.io.link import NO_SERIAL_PORT, Driver, Link, Watch, open_link
+from edge_agent.io.link import Driver, Link, Watch, open_link
 from edge_agent.model.health import no_value
 from edge_agent.model.plan import Block, cost_of, halves, plan
-from edge_agent.model.points import Bus, Device, Point, Serial
+from edge_agent.model.points import Bus, Device, Point
+from edge_agent.model.preparation import Preparation
 from edge_agent.model.reading import Reading
 from edge_agent.model.reply import readings_of
 from edge_agent.model.writing import Change, is_as_wanted
 from edge_agent.protocols.modbus import CONFIGURATION_CODES, Ask, Master, Span, mask_request, write_request
+from edge_agent.protocols.modbus_steps import step
 from edge_agent.protocols.session import Failure, Garbled, LinkDown, Refused, Silence
 
 _SCAN_TIMEOUT_MS = 300
@@ -94,6 +97,8 @@ class Visitor:
         self._link: Link = open_link(bus) if link is None else link
         self._master = Master(bus.framing)
         self._driver = Driver(self._link, clock, threading.Event(), self._master.connected)
+        self._preparations: dict[str, Preparation] = {}
+        self._spoken_ms: dict[str, int] = {}
 
     def __enter__(self) -> Visitor:
         self.open()
@@ -116,11 +121,14 @@ class Visitor:
     def read(self, device: Device, found: Visit) -> None:
         """Adds a device's readings and problems."""
         blocks = list(plan(device, cost_of(self._bus)))
-        others = tuple(Span(block.table, block.address, block.count) for block in blocks)
+        others = tuple(_span(block) for block in blocks)
         while blocks:
             block = blocks.pop(0)
             try:
+                if unready := self._prepare(device, block):
+                    raise _Unready(unready)
                 self._read_block(device, block, others, found)
+                self._preparations[device.id].read(_span(block))
             except Refused as failure:
                 parts = halves(block)
                 if failure.code in CONFIGURATION_CODES and len(parts) > 1:
@@ -128,19 +136,37 @@ class Visitor:
                     continue
                 self._without_value(block, Quality.BAD_CONFIG, found)
                 found.problems.append(refused_problem(self._bus, device, block, failure))
-            except Failure as failure:
-                self._without_value(block, Quality.BAD_COMM, found)
-                for left in blocks:
+            except (Failure, _Unready) as failure:
+                for left in (block, *blocks):
                     self._without_value(left, Quality.BAD_COMM, found)
-                found.problems.append(device_problem(self._bus, device, failure))
+                if isinstance(failure, _Unready):
+                    found.problems.append(failure.problem)
+                else:
+                    found.problems.append(device_problem(self._bus, device, failure))
                 return
+
+    def _prepare(self, device: Device, block: Block) -> Problem | None:
+        """The steps that the device wants before a request, as the running agent takes them; gives why one does not work."""
+        preparation = self._preparations.setdefault(device.id, Preparation(device))
+        now_ms = self._clock.monotonic_ms()
+        steps = preparation.ahead(_span(block), self._spoken_ms.get(device.id), now_ms)
+        for ahead in steps:
+            try:
+                self._driver.run(step(self._master, device.unit, ahead.step, device.timeout_ms, device.pause_ms), Watch())
+            except LinkDown:
+                raise
+            except Failure as failure:
+                if ahead.must_work:
+                    return step_problem(self._bus, device, ahead, failure)
+        now_ms = self._clock.monotonic_ms()
+        self._spoken_ms[device.id] = now_ms
+        preparation.done(steps, now_ms)
+        return None
 
     def value_of(self, device: Device, point: Point) -> Value:
         """What a point says now; None where it cannot be read, has no value, or is cleared by reading. Raises BUS101."""
         block = next((block for block in plan(device, cost_of(self._bus)) if point in block.points), None)
-        words = (
-            self._words(device, Span(block.table, block.address, block.count)) if block is not None and not point.latched else None
-        )
+        words = self._words(device, block) if block is not None and not point.latched else None
         if block is None or words is None:
             return None
         readings = readings_of(block, words, self._clock.monotonic_ms())
@@ -160,9 +186,12 @@ class Visitor:
             return Written("written", before, None)
         return Written("written" if is_as_wanted(point, change, after) else "differs", before, after)
 
-    def _words(self, device: Device, span: Span) -> tuple[int, ...] | None:
+    def _words(self, device: Device, block: Block) -> tuple[int, ...] | None:
+        span = _span(block)
         ask = Ask(device.unit, span, device.timeout_ms, device.pause_ms, device.retries)
         try:
+            if self._prepare(device, block) is not None:
+                return None
             return self._driver.run(self._master.read(ask), Watch())
         except LinkDown as down:
             raise ProblemError(link_problem(self._bus, down)) from down
@@ -194,7 +223,7 @@ class Visitor:
             raise ProblemError(link_problem(self._bus, down)) from down
 
     def _read_block(self, device: Device, block: Block, spans: tuple[Span, ...], found: Visit) -> None:
-        span = Span(block.table, block.address, block.count)
+        span = _span(block)
         others = tuple(other for other in spans if other != span)
         watch = Watch()
         ask = Ask(device.unit, span, device.timeout_ms, device.pause_ms, device.retries, others)
@@ -205,55 +234,19 @@ class Visitor:
         found.readings += zip(block.points, no_value(block.points, self._clock.monotonic_ms(), quality), strict=True)
 
 
+def _span(block: Block) -> Span:
+    return Span(block.table, block.address, block.count)
+
+
+class _Unready(Exception):
+    """A device could not be prepared."""
+
+    def __init__(self, problem: Problem) -> None:
+        super().__init__(problem.what)
+        self.problem = problem
+
+
 def _request_of(change: Change) -> bytes:
     if change.mask is not None:
         return mask_request(change.address, change.mask, change.words[0])
     return write_request(change.function, change.address, change.words)
-
-
-def link_problem(bus: Bus, down: LinkDown) -> Problem:
-    """BUS101: the port or host cannot be reached."""
-    if not isinstance(bus.link, Serial):
-        do = "check address and port, and that the instrument is on the network."
-    elif bus.link.port.startswith(("rfc2217://", "socket://")):
-        do = "check address and port (rfc2217://HOST:PORT), and that the converter is reachable and free."
-    elif "://" in bus.link.port:
-        do = "write rfc2217://HOST:PORT or socket://HOST:PORT, or the path of a serial port such as /dev/ttyUSB0."
-    elif str(down).endswith(NO_SERIAL_PORT):
-        do = "name a serial port such as /dev/ttyUSB0; `ls /dev/serial/by-id` shows the adapters."
-    else:
-        do = "check that the adapter is plugged in, that no other program holds the port, and that this user is in group dialout."
-    return Problem("BUS101", f'bus "{bus.id}"', f"The link cannot be opened: {down}.", do)
-
-
-def device_problem(bus: Bus, device: Device, failure: Failure) -> Problem:
-    """BUS102 no answer, BUS103 nothing that can be believed, BUS101 the link is gone."""
-    where = f'bus "{bus.id}" / device "{device.id}" (unit {device.unit})'
-    if isinstance(failure, LinkDown):
-        return link_problem(bus, failure)
-    if isinstance(failure, Garbled):
-        causes = "causes, the likely ones first: another speed or parity, two devices with one address, a bad termination."
-        detail = f"came: {failure.came.hex(' ').upper()}\n{causes}"
-        do = "compare speed and parity with the device, then unplug the others and try again."
-        return Problem("BUS103", where, "What comes is no acceptable answer.", do, detail)
-    causes = "causes, the likely ones first: no power, A and B exchanged, another unit address, another speed."
-    do = f"check power and wiring, then search with `edge-agent scan {_scan_option(bus)}`."
-    return Problem("BUS102", where, f"No answer within {device.timeout_ms} ms.", do, causes)
-
-
-def refused_problem(bus: Bus, device: Device, block: Block, failure: Refused) -> Problem:
-    """BUS104 the device does not have what is asked; BUS105 it answers that it cannot now."""
-    names = ", ".join(f'"{point.id}"' for point in block.points)
-    where = f'bus "{bus.id}" / device "{device.id}" / point {names}'
-    asked = f"{block.table} {block.address}" + (f"-{block.end - 1}" if block.count > 1 else "")
-    if failure.code in CONFIGURATION_CODES:
-        do = "compare table and address with the device's manual (wire addresses count from 0)."
-        return Problem("BUS104", where, f"The device refuses {asked} with exception {failure.code}.", do)
-    do = "look at the device: it reports a fault of its own, or is busy."
-    return Problem("BUS105", where, f"The device answers {asked} with exception {failure.code}.", do)
-
-
-def _scan_option(bus: Bus) -> str:
-    if isinstance(bus.link, Serial):
-        return f"--port {bus.link.port} --baud {bus.link.baudrate} --parity {bus.link.parity}"
-    return f"--tcp {bus.link.host}:{bus.link.port}"

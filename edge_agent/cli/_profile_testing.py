@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -40,6 +40,10 @@ def _test(
     baud: Annotated[int | None, typer.Option(min=300, max=4_000_000, help="Speed of the line. Default: the profile's.")] = None,
     parity: Annotated[str, typer.Option(metavar="N|E|O", help="Parity. Default: the profile's.")] = "",
     unit: Annotated[int | None, typer.Option(min=0, max=255, help="Unit address. Default: the profile's, or 1.")] = None,
+    parameter: Annotated[
+        list[str] | None,
+        typer.Option(metavar="ID=NUMBER", help="A parameter that the profile asks for, e.g. ct=20. May be repeated."),
+    ] = None,
     record: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write the exchange with the instrument as a transcript.")
     ] = None,
@@ -48,15 +52,29 @@ def _test(
 ) -> int:
     """Check a profile: the file itself, and its transcript or - with --port or --tcp - an instrument on the bench.
 
-    Reads every point once and shows what it means; nothing is written to the instrument.
+    Reads every point once and shows what it means; nothing is written to the instrument but the profile's own steps.
     """
     profile, folders = _profile(name, profiles or ())
     if record is not None and not (port or tcp):
         raise ProblemError(Problem("USE022", "--record", "There is no instrument to record.", "add --port or --tcp."))
+    given = _parameters(parameter or ())
     if port or tcp:
         link = _link(port, tcp, baud, parity, profile, over_tcp="rtu-over-tcp" if rtu else "tcp")
-        return _live(profile, _bench(profile, folders, link, unit), record, as_json=as_json)
-    return _offline(profile, folders, transcript, as_json=as_json)
+        return _live(profile, _bench(profile, folders, link, unit, given), record, given, as_json=as_json)
+    return _offline(profile, folders, transcript, given, as_json=as_json)
+
+
+def _parameters(said: Sequence[str]) -> dict[str, float]:
+    """The values of `--parameter`. Raises ProblemError USE024."""
+    found = {}
+    for text in said:
+        name, _, value = text.partition("=")
+        try:
+            found[name.strip()] = float(value)
+        except ValueError:
+            what = f"{text!r} is no parameter."
+            raise ProblemError(Problem("USE024", "--parameter", what, "write ID=NUMBER, e.g. ct=20.")) from None
+    return found
 
 
 def _profile(name: str, folders: Sequence[Path]) -> tuple[Profile, list[Path]]:
@@ -71,12 +89,15 @@ def _profile(name: str, folders: Sequence[Path]) -> tuple[Profile, list[Path]]:
     return found, given
 
 
-def _offline(profile: Profile, folders: Sequence[Path], given: Path | None, *, as_json: bool) -> int:
-    from edge_agent.config.transcript import proof, read_transcript
+def _offline(
+    profile: Profile, folders: Sequence[Path], given: Path | None, parameters: Mapping[str, float], *, as_json: bool
+) -> int:
+    from edge_agent.config.proof import proof
+    from edge_agent.config.transcript import read_transcript
 
     path = given if given is not None else profile.path.with_suffix(".txt")
     if given is None and not path.exists():
-        device = _bench(profile, folders, "serial: {port: /dev/null}", None).devices[0]
+        device = _bench(profile, folders, "serial: {port: /dev/null}", None, parameters).devices[0]
         if as_json:
             say_json(
                 "profile-test/1", {"name": profile.name, "values": [], "unproved": [p.id for p in device.points], "problems": []}
@@ -91,7 +112,7 @@ def _offline(profile: Profile, folders: Sequence[Path], given: Path | None, *, a
         raise ProblemError(Problem("PRF601", str(path), f"The transcript cannot be read: {error}.", "check the path.")) from error
     told = read_transcript(text, str(path))
     link = "tcp: {host: 127.0.0.1}" if told.framing == "tcp" else "serial: {port: /dev/null}"
-    device = _bench(profile, folders, link, told.unit).devices[0]
+    device = _bench(profile, folders, link, told.unit, {**told.parameters, **parameters}).devices[0]
     outcome = proof(told, device)
     lacking = [f"{id}" for id in outcome.unproved]
     problems = list(outcome.problems)
@@ -99,7 +120,7 @@ def _offline(profile: Profile, folders: Sequence[Path], given: Path | None, *, a
     return Exit.PROBLEMS if problems else Exit.FINE
 
 
-def _live(profile: Profile, bus: Bus, record: Path | None, *, as_json: bool) -> int:
+def _live(profile: Profile, bus: Bus, record: Path | None, given: Mapping[str, float], *, as_json: bool) -> int:
     from edge_agent.bus_visit import read_once
     from edge_agent.common.clock import SystemClock
     from edge_agent.config.transcript import recorded
@@ -112,10 +133,13 @@ def _live(profile: Profile, bus: Bus, record: Path | None, *, as_json: bool) -> 
     if record is not None:
         head = (
             f"# profile: {profile.name}\n# framing: {bus.framing}\n"
-            "# source: recorded from an instrument; compare the values with its display\n\n"
+            "# source: recorded from an instrument; compare the values with its display\n"
         )
+        if given:
+            head += f"# parameters: {' '.join(f'{name}={value:g}' for name, value in given.items())}\n"
+        shown = [v for v in values if v[2] != "bad:comm"]
         try:
-            record.write_text(head + recorded(tap.frames, [v for v in values if v[2] != "bad:comm"], bus.framing), encoding="utf-8")
+            record.write_text(f"{head}\n{recorded(tap.frames, shown, bus.devices[0], bus.framing)}", encoding="utf-8")
         except OSError as error:
             do = "name a file in a folder that this user may write to."
             raise ProblemError(Problem("PRF605", str(record), f"It cannot be written: {error.strerror}.", do)) from error
@@ -173,17 +197,23 @@ def _link(port: str, tcp: str, baud: int | None, parity: str, profile: Profile, 
     return f"serial: {json.dumps(settings)}"
 
 
-def _bench(profile: Profile, folders: Sequence[Path], link: str, unit: int | None) -> Bus:
-    """A site of one device with every point of the profile, loaded as any site is."""
+def _bench(profile: Profile, folders: Sequence[Path], link: str, unit: int | None, parameters: Mapping[str, float]) -> Bus:
+    """A site of one device with every point of the profile, loaded as any site is. Raises ProblemError USE025, and its own."""
     from edge_agent.config.load import load_site
+
+    lacking = [p.id for p in profile.file.parameters if p.default is None and not p.optional and p.when is None]
+    if lacking := [name for name in lacking if name not in parameters]:
+        do = f"add {' '.join(f'--parameter {name}=NUMBER' for name in lacking)}, as it is set on the instrument."
+        raise ProblemError(Problem("USE025", "edge-agent profile test", f"The profile asks for `{'`, `'.join(lacking)}`.", do))
 
     factory = profile.file.serial
     address = unit if unit is not None else (factory.unit if factory is not None and factory.unit else 1)
-    points = ", ".join(f"{{id: {point.id}, enabled: true}}" for point in profile.file.points)
+    points = ", ".join(f"{{id: {point.id}, enabled: true}}" for point in profile.file.points if not point.when)
+    said = json.dumps(dict(parameters))
     text = (
         "site: bench\ngateway: bench\nmqtt: {brokers: [{host: 127.0.0.1}]}\n"
         f"buses:\n  - id: bench\n    {link}\n    "
-        f"devices: [{{id: device, profile: {profile.name}, unit: {address}, points: [{points}]}}]\n"
+        f"devices: [{{id: device, profile: {profile.name}, unit: {address}, parameters: {said}, points: [{points}]}}]\n"
     )
     with tempfile.TemporaryDirectory(prefix="edge-agent-") as folder:
         path = Path(folder) / "bench.yaml"

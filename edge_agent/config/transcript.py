@@ -1,37 +1,44 @@
-"""Pure. Transcripts: exchanges with one instrument and the values they mean: the proof of a profile (docs/profiles.md).
+"""Pure. Transcripts: exchanges with one instrument and what they mean, as text (docs/profiles.md).
 
-# framing: rtu                                header: `# key: value` (framing, unit, source, ...)
+# framing: rtu                                header: `# key: value` (framing, unit, source, parameters, ...)
 >> 01 03 00 00 00 01 84 0A                    these bytes are sent
 << 01 03 02 00 05 78 47                       these bytes come, as one chunk
+<< :010302000500F5                            ... of Modbus ASCII: these characters, CR and LF
 pause                                         the line is left alone
+break                                         a break on the line: comes as one zero byte
 timeout                                       nothing (more) comes
 = level 2.714 m good                          point, value, unit (`-`: none), quality (`good`, `uncertain:range`, ...)
+! refused 2                                   the request gives no value: `silence`, `garbled`, `two-answers`, `refused CODE`
++ trigger                                     the request was a step of the profile: `setup`, `wake` or `trigger`
+
+An exchange ends with its last line `=`, with `!`, or with `+`. Values: numbers, `true`, `false`, `none`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, get_args
 
 from edge_agent.common.problem import Problem, ProblemError
 from edge_agent.contract.message import Value
-from edge_agent.model.plan import Block
 from edge_agent.model.points import Device, Framing, Point, Table
-from edge_agent.model.scaling import value_of
-from edge_agent.protocols.modbus import Ask, Master, Span
-from edge_agent.protocols.session import Failure, Flush, Pause, Receive, Send, Session
+from edge_agent.model.preparation import Why
+from edge_agent.protocols.modbus_steps import step_request
 
 Kind = Literal["send", "come", "pause", "timeout"]
+Outcome = tuple[Point, Value, str]
+"""A point, the value made of it, and its quality."""
 _MARKS: dict[str, Kind] = {">>": "send", "<<": "come", "break": "come", "pause": "pause", "timeout": "timeout"}
-_FRAMINGS: tuple[Framing, ...] = ("rtu", "ascii", "tcp", "rtu-over-tcp")
 _TABLES: dict[int, Table] = {1: "coil", 2: "discrete", 3: "holding", 4: "input"}
+_FAILURE = re.compile(r"[a-z-]+( [0-9]{1,3})?")
 _NAMED: dict[str, Value] = {"true": True, "false": False, "none": None}
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One line of an exchange."""
+    """One line of an exchange. number: where it stands in the file."""
 
     kind: Kind
     payload: bytes = b""
@@ -55,11 +62,23 @@ class Exchange:
 
     lines: list[Line] = field(default_factory=list)
     shown: list[Shown] = field(default_factory=list)
+    failure: str = ""
+    step: Why | None = None
 
     @property
     def request(self) -> bytes:
         """The first frame that is sent; empty where none is."""
         return next((line.payload for line in self.lines if line.kind == "send"), b"")
+
+    @property
+    def number(self) -> int:
+        """The line at which it begins."""
+        return self.lines[0].number if self.lines else self.shown[0].number if self.shown else 0
+
+    @property
+    def is_over(self) -> bool:
+        """True when it is said what it means."""
+        return bool(self.shown or self.failure or self.step)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,11 +92,17 @@ class Transcript:
 
     @property
     def unit(self) -> int:
-        """Unit address of the first request."""
+        """Unit address: that of the header, else of the first request."""
         first = self.exchanges[0].request if self.exchanges else b""
         at = _pdu_at(self.framing) - 1
         plain = _plain(self.framing, first)
-        return plain[at] if len(plain) > at else 1
+        return int(self.header["unit"]) if "unit" in self.header else plain[at] if len(plain) > at else 1
+
+    @property
+    def parameters(self) -> dict[str, float]:
+        """What the header says of the device's parameters: `# parameters: ct=20 pt=1`."""
+        said = [word.partition("=") for word in self.header.get("parameters", "").split()]
+        return {name: float(value) for name, _, value in said}
 
 
 def read_transcript(text: str, source: str) -> Transcript:
@@ -91,7 +116,7 @@ def read_transcript(text: str, source: str) -> Transcript:
             if colon and not exchanges:
                 header[key.strip()] = value.strip()
         elif bare:
-            if bare[0] != "=" and (not exchanges or exchanges[-1].shown):
+            if bare[0] not in "=!+" and (not exchanges or exchanges[-1].is_over):
                 exchanges.append(Exchange())
             try:
                 _take(exchanges[-1], bare, number)
@@ -99,12 +124,20 @@ def read_transcript(text: str, source: str) -> Transcript:
                 do = "write `>> BYTES`, `<< BYTES`, `pause`, `timeout`, or `= POINT VALUE UNIT QUALITY` (docs/profiles.md)."
                 raise ProblemError(Problem("PRF601", f"{source}:{number}", f"`{bare[:80]}` is not understood.", do)) from error
     framing = header.get("framing", "rtu")
-    if framing not in _FRAMINGS:
-        do = f"write one of {', '.join(_FRAMINGS)}."
+    if framing not in get_args(Framing):
+        do = f"write one of {', '.join(get_args(Framing))}."
         raise ProblemError(Problem("PRF601", source, f"The framing `{framing}` is not known.", do))
-    if not any(exchange.shown for exchange in exchanges):
-        raise ProblemError(Problem("PRF601", source, "No exchange says what it means.", "add lines `= POINT VALUE UNIT good`."))
-    return Transcript(source, framing, header, tuple(exchanges))
+    made = Transcript(source, framing, header, tuple(exchanges))  # type: ignore[arg-type]  # narrowed by the line above
+    _check_header(made)
+    return made
+
+
+def _check_header(transcript: Transcript) -> None:
+    try:
+        _ = (transcript.unit, transcript.parameters)
+    except ValueError as error:
+        do = "write `# unit: 1`, `# parameters: ct=20 pt=1`."
+        raise ProblemError(Problem("PRF601", transcript.source, f"The header is not understood: {error}.", do)) from error
 
 
 def _take(exchange: Exchange, bare: str, number: int) -> None:
@@ -112,11 +145,29 @@ def _take(exchange: Exchange, bare: str, number: int) -> None:
     if mark == "=":
         point, value, unit, quality = rest.split()
         exchange.shown.append(Shown(point, _value(value), "" if unit == "-" else unit, quality, number))
-        return
-    if mark not in _MARKS:
+    elif mark == "!":
+        if not _FAILURE.fullmatch(rest) or exchange.is_over:
+            raise ValueError(rest)
+        exchange.failure = rest
+    elif mark == "+":
+        if exchange.is_over or not exchange.request:
+            raise ValueError(rest)
+        exchange.step = _why(rest)
+    elif mark not in _MARKS:
         raise ValueError(mark)
-    payload = b"\x00" if mark == "break" else bytes.fromhex(rest)
-    exchange.lines.append(Line(_MARKS[mark], payload, number))
+    else:
+        exchange.lines.append(Line(_MARKS[mark], b"\x00" if mark == "break" else _bytes(rest), number))
+
+
+def _why(text: str) -> Why:
+    for why in get_args(Why):
+        if text == why:
+            return why  # type: ignore[no-any-return]  # one of the names
+    raise ValueError(text)
+
+
+def _bytes(text: str) -> bytes:
+    return text.encode("ascii") + b"\r\n" if text.startswith(":") else bytes.fromhex(text)
 
 
 def _value(text: str) -> Value:
@@ -126,90 +177,26 @@ def _value(text: str) -> Value:
 
 
 @dataclass(frozen=True, slots=True)
-class Proof:
-    """What a transcript says of a profile."""
+class Asked:
+    """What a request asks for."""
 
-    values: tuple[tuple[Point, Value, str], ...]
-    """Point, value and quality, as the profile makes them of the bytes."""
-    problems: tuple[Problem, ...]
-    unproved: tuple[str, ...]
-    """Points of which the transcript shows nothing."""
+    table: Table
+    address: int
+    count: int
 
-
-def proof(transcript: Transcript, device: Device) -> Proof:
-    """Replays every exchange through the agent's own session, codec and scaling, and compares.
-
-    Problems: PRF602 a value differs, PRF603 other bytes would be sent or the reply is refused, PRF604 no such point.
-    """
-    points = {point.id: point for point in device.points}
-    values: list[tuple[Point, Value, str]] = []
-    problems: list[Problem] = []
-    for exchange in transcript.exchanges:
-        where = f"{transcript.source}:{exchange.lines[0].number if exchange.lines else exchange.shown[0].number}"
-        if not exchange.shown:
-            continue
-        unknown = [shown for shown in exchange.shown if shown.point not in points]
-        problems += [_no_point(transcript, shown, points) for shown in unknown]
-        block = _block(transcript, exchange, points)
-        if block is None:
-            do = "a request reads with function 1, 2, 3 or 4, and the points below it lie within what it asks for."
-            problems.append(Problem("PRF603", where, "The request does not read the points below it.", do))
-            continue
-        try:
-            words = _replayed(transcript, exchange, device, block)
-        except _Differs as differs:
-            problems.append(
-                Problem(
-                    "PRF603", f"{transcript.source}:{differs.number}", str(differs), "compare request and reply with the manual."
-                )
-            )
-            continue
-        for shown in exchange.shown:
-            if shown.point in points:
-                made, problem = _compared(transcript, shown, points[shown.point], block, words)
-                values.append(made)
-                problems += [problem] if problem is not None else []
-    proved = {point.id for point, _, _ in values}
-    return Proof(tuple(values), tuple(problems), tuple(id for id in points if id not in proved))
+    def reads(self, point: Point) -> bool:
+        """True where all of the point lies within it."""
+        return (
+            point.table == self.table and self.address <= point.address and point.address + point.span <= self.address + self.count
+        )
 
 
-def _compared(
-    transcript: Transcript, shown: Shown, point: Point, block: Block, words: Sequence[int]
-) -> tuple[tuple[Point, Value, str], Problem | None]:
-    start = point.address - block.address
-    value, quality = value_of(point, words[start : start + point.span])
-    made = (point, value, str(quality))
-    if (value, point.unit, str(quality)) == (shown.value, shown.unit, shown.quality) and isinstance(value, bool) == isinstance(
-        shown.value, bool
-    ):
-        return made, None
-    raw = " ".join(f"{word:04X}" for word in words[start : start + point.span])
-    said = _spoken(shown.value, shown.unit, shown.quality)
-    what = f"`{point.id}` is {_spoken(value, point.unit, str(quality))}, the transcript says {said}."
-    do = "if the instrument's display shows the transcript's value: mend `type`, `order`, `scale`, `offset` or `address`."
-    return made, Problem(
-        "PRF602", f"{transcript.source}:{shown.number}", what, do, f"registers {raw} read as {point.type} {point.order}"
-    )
-
-
-def _spoken(value: Value, unit: str, quality: str) -> str:
-    return f"{'nothing' if value is None else value}{' ' + unit if unit else ''} ({quality})"
-
-
-def _no_point(transcript: Transcript, shown: Shown, points: dict[str, Point]) -> Problem:
-    what = f"The profile has no point `{shown.point}`."
-    return Problem("PRF604", f"{transcript.source}:{shown.number}", what, f"write one of {', '.join(list(points)[:20])}.")
-
-
-def _block(transcript: Transcript, exchange: Exchange, points: dict[str, Point]) -> Block | None:
-    pdu = _plain(transcript.framing, exchange.request)[_pdu_at(transcript.framing) :]
+def asked_by(framing: Framing, request: bytes) -> Asked | None:
+    """What a frame asks for; None: it reads nothing."""
+    pdu = _plain(framing, request)[_pdu_at(framing) :]
     if len(pdu) < 5 or pdu[0] not in _TABLES:
         return None
-    table, address, count = _TABLES[pdu[0]], int.from_bytes(pdu[1:3], "big"), int.from_bytes(pdu[3:5], "big")
-    shown = tuple(points[s.point] for s in exchange.shown if s.point in points)
-    if any(p.table != table or p.address < address or p.address + p.span > address + count for p in shown):
-        return None
-    return Block(table, address, count, shown)
+    return Asked(_TABLES[pdu[0]], int.from_bytes(pdu[1:3], "big"), int.from_bytes(pdu[3:5], "big"))
 
 
 def _pdu_at(framing: Framing) -> int:
@@ -226,78 +213,47 @@ def _plain(framing: Framing, frame: bytes) -> bytes:
         return b""
 
 
-class _Differs(Exception):
-    """The session does something else than the transcript says."""
-
-    def __init__(self, number: int, what: str) -> None:
-        super().__init__(what)
-        self.number = number
-
-
-def _replayed(transcript: Transcript, exchange: Exchange, device: Device, block: Block) -> tuple[int, ...]:
-    tcp = transcript.framing == "tcp"
-    first = int.from_bytes(exchange.request[:2], "big") if tcp else 1
-    span = Span(block.table, block.address, block.count)
-    ask = Ask(
-        transcript.unit, span, device.timeout_ms, device.pause_ms, retries=sum(line.kind == "send" for line in exchange.lines) - 1
-    )
-    session = Master(transcript.framing, first_transaction=first).read(ask)
-    return _driven(session, iter(exchange.lines), exchange.lines[0].number)
-
-
-def _driven(session: Session[tuple[int, ...]], lines: Iterator[Line], number: int) -> tuple[int, ...]:
-    """The session's result, driven by the lines."""
-    left = [line for line in lines if line.kind != "pause"]
-    answer = b""
-    try:
-        while True:
-            action = session.send(answer) if answer else next(session)
-            answer = b""
-            if isinstance(action, Send):
-                while left and left[0].kind != "send":
-                    left.pop(0)
-                if not left:
-                    raise _Differs(number, f"{action.payload.hex(' ').upper()} is sent, which stands in no line.")
-                line = left.pop(0)
-                number = line.number
-                if line.payload != action.payload:
-                    raise _Differs(number, f"{action.payload.hex(' ').upper()} would be sent instead.")
-            elif isinstance(action, Receive) and left and left[0].kind == "come":
-                answer = left.pop(0).payload
-            elif not isinstance(action, Flush | Pause | Receive):
-                raise _Differs(number, "The reply cannot be followed.")
-    except StopIteration as end:
-        return tuple(end.value)
-    except Failure as failure:
-        raise _Differs(number, f"The reply is refused: {failure}.") from failure
-
-
-def recorded(frames: Sequence[tuple[str, bytes]], taken: Sequence[tuple[Point, Value, str]], framing: Framing) -> str:
-    """The body of a transcript: frames as they went (`>>`) and came (`<<`), and below each reply the values that its request reads.
+def recorded(frames: Sequence[tuple[str, bytes]], taken: Sequence[Outcome], device: Device, framing: Framing) -> str:
+    """The body of a transcript: frames as they went (`>>`) and came (`<<`), and below each reply what it means.
 
     frames in their order; taken: what the agent made of them.
     """
     lines: list[str] = []
     left = list(taken)
     for number, (mark, payload) in enumerate(frames):
-        if mark == ">>" and lines:
-            lines.append("")
-        lines.append(f"{mark} {payload.hex(' ').upper()}")
+        if mark == ">>":
+            lines += [""] if lines else []
+            lines += ["pause"] if device.pause_ms else []
+        lines.append(f"{mark} {_spelt(payload, framing)}")
         is_last = number + 1 == len(frames) or frames[number + 1][0] == ">>"
-        if mark == "<<" and is_last:
-            request = next(sent for before, sent in reversed(frames[:number]) if before == ">>")
-            inside = [item for item in left if _reads(framing, request, item[0])]
+        if not is_last:
+            continue
+        request = next(sent for before, sent in reversed(frames[: number + 1]) if before == ">>")
+        why = _step_of(device, framing, request)
+        if why is not None:
+            lines.append(f"+ {why}")
+        elif mark == "<<":
+            asked = asked_by(framing, request)
+            inside = [item for item in left if asked is not None and asked.reads(item[0])]
             left = [item for item in left if item not in inside]
             lines += [f"= {p.id} {_written(v)} {p.unit or '-'} {quality}" for p, v, quality in inside]
     return "\n".join(lines) + "\n"
 
 
-def _reads(framing: Framing, request: bytes, point: Point) -> bool:
+def _step_of(device: Device, framing: Framing, request: bytes) -> Why | None:
+    """Of which kind of steps a request is one; None: it is none."""
     pdu = _plain(framing, request)[_pdu_at(framing) :]
-    if len(pdu) < 5 or _TABLES.get(pdu[0]) != point.table:
-        return False
-    address, count = int.from_bytes(pdu[1:3], "big"), int.from_bytes(pdu[3:5], "big")
-    return address <= point.address and point.address + point.span <= address + count
+    kinds: tuple[Why, ...] = ("wake", "setup", "trigger")
+    for why, steps in zip(kinds, (device.wake, device.setup, device.trigger), strict=True):
+        if any(pdu.startswith(step_request(wanted)[0]) for wanted in steps):
+            return why
+    return None
+
+
+def _spelt(payload: bytes, framing: Framing) -> str:
+    if framing == "ascii" and payload.startswith(b":") and payload.endswith(b"\r\n") and payload.isascii():
+        return payload[:-2].decode("ascii")
+    return payload.hex(" ").upper()
 
 
 def _written(value: Value) -> str:

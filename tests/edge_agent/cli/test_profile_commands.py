@@ -148,3 +148,73 @@ def test_a_spreadsheet_is_no_table_and_gb18030_is_one(tmp_path: Path, capfd: pyt
     (tmp_path / "b.csv").write_bytes(TABLE.encode("gb18030"))
     code, out, _ = call(capfd, "profile", "import", tmp_path / "b.csv", "a/b", "--dry-run")
     assert (code, "温度" in out) == (0, True)
+
+
+TRIGGERED = """profile: 1
+maker: Acme
+model: P1
+title: {zh: 探头, en: probe}
+source: [manual of the probe]
+verified: false
+protocol: modbus
+parameters: [{id: ct, name: {zh: 变比, en: ratio}}]
+setup: [{address: 9, words: [2]}]
+trigger: [{address: 10, words: [1], wait: 10 ms}]
+points:
+  - {id: level, name: {zh: 液位, en: level}, table: holding, address: 0, unit: m, scale: 0.1, group: all, scale_by: [{of: ct}, {of: places, taken: decimals}]}
+  - {id: places, name: {zh: 小数位, en: decimals}, table: holding, address: 1, group: all}
+"""  # noqa: E501
+
+
+@pytest.fixture
+def triggered(tmp_path: Path) -> Path:
+    """A folder of profiles with acme/p1, which asks for a parameter, is set up and triggered."""
+    (tmp_path / "acme").mkdir()
+    (tmp_path / "acme" / "p1.yaml").write_text(TRIGGERED, encoding="utf-8")
+    return tmp_path
+
+
+def test_the_bench_takes_the_steps_of_the_profile_and_the_record_shows_them(
+    triggered: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    record = triggered / "acme" / "p1.txt"
+    command = ("profile", "test", "acme/p1", "--profiles", triggered)
+    with PtyInstrument(Behaviour({1: {0: 314, 1: 1, 9: 0, 10: 0}})) as bench:
+        code, _, err = call(capfd, *command, "--port", bench.path)
+        assert (code, err.split()[0]) == (2, "USE025")
+        assert not bench.behaviour.asked
+        code, out, err = call(capfd, *command, "--port", bench.path, "--parameter", "ct=20", "--record", record)
+        asked = [pdu.hex() for _, pdu in bench.behaviour.asked]
+    assert (code, err) == (0, err)
+    assert asked == ["0600090002", "06000a0001", "0300000002"]
+    assert [line.split()[:2] for line in out.splitlines()[1:]] == [["level", "62.8"], ["places", "1"]]
+    text = record.read_text(encoding="utf-8")
+    assert "# parameters: ct=20\n" in text
+    assert text.index("+ setup") < text.index("+ trigger") < text.index("= level 62.8 m good")
+    code, out, _ = call(capfd, *command, "--json")
+    assert (code, json.loads(out)["problems"], json.loads(out)["unproved"]) == (0, [], [])
+    for broken, unproved, codes in (
+        (text.replace("+ trigger\n", ""), ["level", "places", "trigger"], ["PRF603"]),
+        (text.replace("+ trigger", "+ wake"), ["trigger"], ["PRF604"]),
+        (text.replace("01 06 00 0A 00 01", "01 06 00 0A 00 02"), ["trigger"], ["PRF603"]),
+        (text.replace("ct=20", "ct=10"), [], ["PRF602"]),
+    ):
+        record.write_text(broken, encoding="utf-8")
+        code, out, _ = call(capfd, *command, "--json")
+        told = json.loads(out)
+        assert (code, told["unproved"], [p["code"] for p in told["problems"]][:1]) == (1, unproved, codes), broken
+
+
+def test_a_step_that_is_refused_is_told_and_nothing_is_read(triggered: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    with PtyInstrument(Behaviour({1: {0: 314, 1: 1, 9: 0, 10: 0}}, locked={10})) as bench:
+        command = ("profile", "test", "acme/p1", "--profiles", triggered, "--port", bench.path, "--parameter", "ct=20")
+        code, out, err = call(capfd, *command)
+    assert (code, err.split()[0]) == (1, "BUS106")
+    assert "trigger (holding 10)" in err.replace("`", "").replace("step of ", "")
+    assert out.count("bad:comm") == 2
+
+
+@pytest.mark.parametrize("said", ["ct", "ct=many"])
+def test_a_parameter_that_is_none(said: str, triggered: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    code, _, err = call(capfd, "profile", "test", "acme/p1", "--profiles", triggered, "--parameter", said)
+    assert (code, err.split()[0]) == (2, "USE024")

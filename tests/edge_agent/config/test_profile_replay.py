@@ -9,28 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from edge_agent.config.load import load_site
-from edge_agent.model.points import Device
-from tests.support.transcripts import FOLDER, Transcript, blocks_shown, plan_of, read_transcript, replay_every_way
+from tests.support.transcripts import FOLDER, blocks_shown, device_of, plan_of, read_transcript, replay_every_way
 
 ROOT = Path(__file__).parents[3]
 PROFILES = {path: f"{path.parent.name}/{path.stem}" for path in sorted((ROOT / "device_profiles").glob("*/*.yaml"))}
-
-
-def device_of(profile: str, transcript: Transcript, folder: Path) -> Device:
-    first = transcript.exchanges[0].request
-    tcp = transcript.framing == "tcp"
-    bus = "tcp: {host: 127.0.0.1}" if tcp else "serial: {port: /dev/ttyUSB0, baudrate: 9600}"
-    shown = {shown.point for exchange in transcript.exchanges for shown in exchange.shown}
-    points = ", ".join(f"{{id: {point}, enabled: true}}" for point in sorted(shown))  # some are off until somebody wants them
-    file = folder / "site.yaml"
-    devices = f"[{{id: device, profile: {profile}, unit: {first[6 if tcp else 0]}, points: [{points}]}}]"
-    file.write_text(
-        "site: bench\ngateway: gw-1\nmqtt: {brokers: [{host: 127.0.0.1}]}\n"
-        f"buses:\n  - id: one\n    {bus}\n    devices: {devices}\n",
-        encoding="utf-8",
-    )
-    return load_site(file).site.buses[0].devices[0]
 
 
 @pytest.mark.parametrize("profile", PROFILES.values())

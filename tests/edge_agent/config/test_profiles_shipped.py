@@ -3,31 +3,42 @@
 from __future__ import annotations
 
 import re
-import struct
 from fractions import Fraction
+from functools import cache
 from pathlib import Path
 
 import pytest
 
 from edge_agent.common.folders import data_folders
-from edge_agent.config.profile_file import PointFile
+from edge_agent.config.profile_file import PointFile, ProfileFile
 from edge_agent.config.profiles import profile_paths, read_profile
+from edge_agent.config.proof import proof
+from edge_agent.config.transcript import Transcript, read_transcript
 from edge_agent.contract.roles import ROLES
 from edge_agent.contract.units import UNITS
-from edge_agent.model.points import REGISTERS_OF
-from tests.support.profile_transcripts import FUNCTION_OF, Transcript, expected, read_transcript
+from tests.support.profile_transcripts import Reckoned, asked, image_of, places_of, readings
+from tests.support.transcripts import device_of
 
 PATHS = profile_paths(data_folders("device_profiles"))
 TRANSCRIPTS = Path(__file__).parents[2] / "transcripts" / "profiles"
 
 
+@cache
+def file_of(name: str) -> ProfileFile:
+    return read_profile(name, PATHS[name]).file
+
+
+@cache
 def transcript_of(name: str) -> Transcript:
-    return read_transcript(TRANSCRIPTS / f"{name.replace('/', '-')}.txt")
+    path = TRANSCRIPTS / f"{name.replace('/', '-')}.txt"
+    return read_transcript(path.read_text(encoding="utf-8"), path.name)
 
 
-def decoded(point: PointFile, image: dict[tuple[int, int], int]) -> Fraction:
-    words = [image[FUNCTION_OF[point.table], point.address + i] for i in range(REGISTERS_OF[point.raw_type])]
-    return expected(words, point.raw_type, point.order, point.bits_of_value, point.scale, point.offset)
+@cache
+def reckoned(name: str) -> Reckoned:
+    points = {point.id: point for point in file_of(name).points}
+    parameters = {p.id: p.default for p in file_of(name).parameters if p.default is not None}
+    return Reckoned(points, image_of(transcript_of(name)), {**parameters, **transcript_of(name).parameters})
 
 
 def inside_groups(points: list[PointFile]) -> set[tuple[int, int]]:
@@ -35,7 +46,7 @@ def inside_groups(points: list[PointFile]) -> set[tuple[int, int]]:
     of_group: dict[str, list[tuple[int, int]]] = {}
     for p in points:
         if p.group:
-            of_group.setdefault(p.group, []).extend((FUNCTION_OF[p.table], p.address + i) for i in range(REGISTERS_OF[p.raw_type]))
+            of_group.setdefault(p.group, []).extend(places_of(p))
     return {(ends[0][0], address) for ends in of_group.values() for address in range(min(ends)[1], max(ends)[1] + 1)}
 
 
@@ -64,46 +75,57 @@ def test_the_list_in_the_docs_is_complete_and_says_what_is_confirmed() -> None:
 
 @pytest.mark.parametrize("name", PATHS)
 class TestProfile:
-    def test_loads_under_its_own_name_and_says_where_it_is_from(self, name: str) -> None:
-        file = read_profile(name, PATHS[name]).file
-        assert file.source
-        assert re.search("[一-鿿]", file.title.zh)
-        assert all(point.name is not None for point in file.points)
+    def test_says_where_it_is_from_in_both_languages(self, name: str) -> None:
+        file = file_of(name)
+        assert all(len(source) > 10 for source in file.source)
+        texts = [file.title, *(p.name for p in file.points), *(t for p in file.points for t in p.texts.values())]
+        texts += [parameter.name for parameter in file.parameters]
+        for text in texts:
+            assert text is not None
+            assert re.search("[一-鿿]", text.zh) or text.zh == text.en, text  # symbols such as `pH` are the same in both
+            assert not re.search("[一-鿿]", text.en), text
 
     def test_every_point_stands_in_the_transcript_once(self, name: str) -> None:
-        listed = [point for exchange in transcript_of(name).exchanges for point in exchange.values]
-        assert sorted(listed) == sorted(point.id for point in read_profile(name, PATHS[name]).file.points)
+        listed = [shown.point for exchange in transcript_of(name).exchanges for shown in exchange.shown]
+        assert sorted(listed) == sorted(point.id for point in file_of(name).points)
+
+    def test_the_product_proves_every_value_and_every_step(self, name: str, tmp_path: Path) -> None:
+        outcome = proof(transcript_of(name), device_of(name, transcript_of(name), tmp_path))
+        assert (outcome.problems, outcome.unproved) == ((), ())
 
     def test_the_transcript_says_what_the_words_mean(self, name: str) -> None:
-        transcript = transcript_of(name)
-        image = transcript.image()
-        said = {point: value for exchange in transcript.exchanges for point, value in exchange.values.items()}
-        for point in read_profile(name, PATHS[name]).file.points:
-            value, unit, quality = said[point.id]
-            number = {"true": Fraction(1), "false": Fraction(0)}.get(value) if point.value_kind == "bool" else Fraction(value)
-            assert decoded(point, image) == number, point.id
-            assert (unit, quality) == (point.unit or "-", "good")
+        said = {shown.point: shown for exchange in transcript_of(name).exchanges for shown in exchange.shown}
+        for point in file_of(name).points:
+            shown = said[point.id]
+            assert shown.value is not None
+            assert isinstance(shown.value, bool) == (point.value_kind == "bool")
+            assert reckoned(name).value(point.id) == Fraction(repr(int(shown.value) if point.value_kind == "bool" else shown.value))
+            assert (shown.unit, shown.quality) == (point.unit, "good")
+
+    def test_values_tell_points_apart(self, name: str) -> None:
+        """A transcript of zeros would prove any map: a number that is read whole is shown other than zero."""
+        for point in file_of(name).points:
+            if point.value_kind in ("number", "counter") and point.bits_of_value is None:
+                assert any(reckoned(name).image[place] for place in places_of(point)), point.id
 
     def test_requests_touch_nothing_but_points_and_stay_within_the_limits(self, name: str) -> None:
-        file, transcript = read_profile(name, PATHS[name]).file, transcript_of(name)
-        most = file.requests.max_registers or 125
-        of_points = {(FUNCTION_OF[p.table], p.address + i) for p in file.points for i in range(REGISTERS_OF[p.raw_type])}
-        assert set(transcript.image()) == of_points | inside_groups(file.points)
-        assert all(struct.unpack(">BHH", transcript.pdu(e.request))[2] <= most for e in transcript.exchanges)
+        file, transcript = file_of(name), transcript_of(name)
+        of_points = {place for point in file.points for place in places_of(point)}
+        assert set(image_of(transcript)) == of_points | inside_groups(file.points)
+        assert all(asked(transcript, e)[2] <= (file.requests.max_registers or 125) for e in readings(transcript))
 
     def test_groups_are_answered_in_one_exchange(self, name: str) -> None:
-        place = {point: n for n, exchange in enumerate(transcript_of(name).exchanges) for point in exchange.values}
+        place = {shown.point: n for n, exchange in enumerate(transcript_of(name).exchanges) for shown in exchange.shown}
         groups: dict[str, set[int]] = {}
-        for point in read_profile(name, PATHS[name]).file.points:
+        for point in file_of(name).points:
             if point.group:
                 groups.setdefault(point.group, set()).add(place[point.id])
         assert all(len(places) == 1 for places in groups.values())
 
     def test_roles_fit_their_units_and_values_their_range(self, name: str) -> None:
-        image = transcript_of(name).image()
-        for point in read_profile(name, PATHS[name]).file.points:
+        for point in file_of(name).points:
             if point.role and ROLES[point.role].dimension != "state":
                 assert UNITS[point.unit].dimension == ROLES[point.role].dimension
             low, high = point.limits.range_low, point.limits.range_high
-            assert low is None or decoded(point, image) >= low
-            assert high is None or decoded(point, image) <= high
+            assert low is None or reckoned(name).value(point.id) >= low
+            assert high is None or reckoned(name).value(point.id) <= high
