@@ -337,7 +337,8 @@ class Agent:
         late = self._buses.stop(3.0)
         self._saver.save()
         failed = sum(bus.failed for bus in self._buses.figures().values())
-        totals = (("taken", sum(self._buses.counts().values())), ("failed", failed))
+        held_back = self._saver.figures().held_back
+        totals = (("taken", sum(self._buses.counts().values())), ("held_back", held_back), ("failed", failed))
         self._delivery.tell([Happening("agent.stop", self._clock.monotonic_ms(), about=totals)])
         self._delivery.close()
         until_ms = self._clock.monotonic_ms() + 2000

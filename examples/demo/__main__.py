@@ -172,8 +172,10 @@ def told(demo: Demo) -> tuple[dict[Key, int], dict[str, Mapping[str, Any]], dict
     stored = readings.stored(demo.folder / "collector" / "store.sqlite", demo.began_ms)
     for site in SITES:
         taken = said.get(site, {}).get("taken", "an unknown number of")
+        held_back = said.get(site, {}).get("held_back", 0)
         logged = sum(count for key, count in in_log.items() if key[0] == site)
-        say(f"{site}: {taken} readings taken, {logged} in the log, {sum(len(r) for k, r in stored.items() if k[0] == site)} stored")
+        in_store = sum(len(r) for k, r in stored.items() if k[0] == site)
+        say(f"{site}: {taken} readings taken, {held_back} of them unchanged and not sent, {logged} in the log, {in_store} stored")
     return in_log, said, stored
 
 
@@ -186,10 +188,10 @@ def check(demo: Demo, warnings: list[dict[str, Any]]) -> list[str]:
     failed = {site: int(said.get(site, {}).get("failed", 0)) for site in SITES}
     account = check_readings(in_log, stored, served, failed)
     for site in SITES:
-        taken = said.get(site, {}).get("taken")
+        taken, held_back = said.get(site, {}).get("taken"), said.get(site, {}).get("held_back", 0)
         logged = sum(count for key, count in in_log.items() if key[0] == site)
-        if taken != logged:
-            account.errors.append(f"{site}: {taken} taken, {logged} in the log")
+        if taken is None or taken - held_back != logged:
+            account.errors.append(f"{site}: {taken} taken, {held_back} of them not sent, {logged} in the log")
     expected = yaml.safe_load((HERE / "expected.yaml").read_text(encoding="utf-8"))
     return account.errors + check_warnings([*expected["live"], *expected["past"]], warnings)
 
