@@ -77,12 +77,13 @@ def _rotten(storage: Storage, folder: Path, bits: int, at_most: int | None) -> t
 
 
 def _durable_sectors(calls: Sequence[Call], files: dict[str, bytes], count: int) -> list[tuple[str, int, int]]:
-    """Of write-ahead logs, without the last transaction: a sector that it lacks is not to be told from a torn write."""
+    """Of write-ahead logs, without the last two transactions: a sector that the last one lacks, or the mark of the commit before it,
+    is not to be told from a torn write."""
     found = []
     for name, content in files.items():
         if name.endswith("-wal") and content:
             syncs = [n for n, call in enumerate(calls) if (call.kind, call.path) == ("sync", name)]
-            last = [call for call in calls[syncs[-2] :] if (call.kind, call.path) == ("write", name)]
+            last = [call for call in calls[syncs[-3] :] if (call.kind, call.path) == ("write", name)]
             end = min((call.offset for call in last), default=len(content))
             found += [(name, place, WHOLE_SECTOR) for place in range(0, end - SECTOR, SECTOR)]
     return Random(6).sample(found, min(count, len(found)))
