@@ -62,6 +62,8 @@ def test_every_reading_arrives_once_and_the_end_is_clean(broker: Broker, agent: 
         assert arrived(collector) == Counter(agent.given)
         kinds = [event.kind for event in collector.events()]
         assert {"agent.start", "agent.stop", "device.silent"} <= set(kinds)
+        (totals,) = (event.about for event in collector.events() if event.kind == "agent.stop")
+        assert totals["taken"] - totals["held_back"] >= len(agent.given), "what it measures of its links comes on top"
         assert max(collector.copies.values()) == 1
     assert not (agent.folder / "run" / "status.json").exists()
     assert not [t.name for t in threading.enumerate() if t.name in {"mqtt", "delivery", "outbox", "bus-tcp-1"}]
