@@ -77,8 +77,10 @@ def _rotten(storage: Storage, folder: Path, bits: int, at_most: int | None) -> t
 
 
 def _durable_sectors(calls: Sequence[Call], files: dict[str, bytes], count: int) -> list[tuple[str, int, int]]:
-    """Of write-ahead logs, without the last two transactions: a sector that the last one lacks, or the mark of the commit before it,
-    is not to be told from a torn write."""
+    """Of write-ahead logs, without the last two transactions.
+
+    A sector that the last one lacks, or the mark of the commit before it, is not to be told from a torn write.
+    """
     found = []
     for name, content in files.items():
         if name.endswith("-wal") and content:
