@@ -29,7 +29,7 @@ import msgspec
 from collector.io.log_reading import Segment
 from collector.io.log_schema import SCHEMA as LOG_SCHEMA
 from collector.io.log_schema import SEGMENTS, checked, get_state, segment_folder
-from collector.io.log_segment import sync_folder
+from edge_agent.common.durable import sync_folder
 from edge_agent.common.hazard import hazard
 from edge_agent.common.problem import Problem, ProblemError
 

@@ -22,6 +22,7 @@ import msgspec
 
 from collector.intake.records import BatchKey, Record
 from collector.seams import StorageFailed
+from edge_agent.common.durable import sync_folder, write_all
 
 HEADER = b"waterworks log segment 2\n"
 MAGIC = b"\xa5WL2"
@@ -138,28 +139,11 @@ def write_frames(path: Path, length: int, frames: Sequence[bytes], sync: Callabl
     is_new = not path.exists()
     file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
-        _write(file, HEADER, 0)
-        end = _write(file, b"".join(frames), length)
+        write_all(file, HEADER, 0)
+        end = write_all(file, b"".join(frames), length)
         (sync or os.fdatasync)(file)
     finally:
         os.close(file)
     if is_new:
         sync_folder(path.parent)
     return end
-
-
-def _write(file: int, content: bytes, position: int) -> int:
-    view = memoryview(content)
-    while view:
-        written = os.pwrite(file, view, position)
-        view, position = view[written:], position + written
-    return position
-
-
-def sync_folder(folder: Path) -> None:
-    """Makes names in a folder durable. Raises OSError."""
-    opened = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(opened)
-    finally:
-        os.close(opened)

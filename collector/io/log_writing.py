@@ -33,7 +33,8 @@ from collector.io.log_schema import (
     put_state,
     summed,
 )
-from collector.io.log_segment import HEADER, frame, seed_of, sync_folder, write_frames
+from collector.io.log_segment import HEADER, frame, seed_of, write_frames
+from edge_agent.common.durable import sync_folder
 from edge_agent.common.hazard import hazard
 
 SPILL_BYTES = 256 << 10

@@ -22,8 +22,8 @@ import msgspec
 from collector.io.backup import LOG, MANIFEST, SCHEMA, Manifest, Say
 from collector.io.log_schema import SCHEMA as LOG_SCHEMA
 from collector.io.log_schema import put_log_id
-from collector.io.log_segment import sync_folder
 from collector.io.state_folder import LOCK, RESTORING, StateFolder
+from edge_agent.common.durable import sync_folder
 from edge_agent.common.hazard import hazard
 from edge_agent.common.problem import Problem, ProblemError
 

@@ -15,8 +15,9 @@ from contextlib import closing
 from pathlib import Path
 from typing import TypeVar
 
+from edge_agent.common.durable import sync_folder
 from edge_agent.common.hazard import hazard
-from edge_agent.common.wal import DAMAGED, sync_folder
+from edge_agent.common.wal import DAMAGED
 
 T = TypeVar("T")
 _BESIDE = ("-shm", "-journal", DAMAGED, "-wal")

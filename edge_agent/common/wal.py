@@ -16,6 +16,7 @@ import sqlite3
 from collections.abc import Iterable
 from pathlib import Path
 
+from edge_agent.common.durable import sync_folder, write_all
 from edge_agent.common.wal_frames import Found, examine, rebuilt
 
 _log = logging.getLogger(__name__)
@@ -100,16 +101,7 @@ def _write(path: Path, parts: Iterable[bytes]) -> None:
     try:
         at = 0
         for part in parts:
-            at += os.pwrite(descriptor, part, at)
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def sync_folder(folder: Path) -> None:
-    """Names in this folder are durable on return. Raises OSError."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
+            at = write_all(descriptor, part, at)
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
