@@ -8,7 +8,6 @@ from dataclasses import replace
 
 from edge_agent.common.clock import Clock
 from edge_agent.io.link import Driver, Link, Stopped, Watch, open_link
-from edge_agent.model.blocks import Block
 from edge_agent.model.bus_figures import BusFigures, Busy
 from edge_agent.model.health import Told
 from edge_agent.model.instants import Instants
@@ -181,8 +180,8 @@ class BusRunner:
 
     def _ask_of(self, turn: Turn) -> Ask:
         settings = turn.request.device.settings
-        others = tuple(_span(block) for block in self._polling.others(turn))
-        span, is_apart = _span(turn.block), turn.block.is_latched
+        others = tuple(Span.of(block) for block in self._polling.others(turn))
+        span, is_apart = Span.of(turn.block), turn.block.is_latched
         spoken_ms = turn.request.device.spoken_ms
         rested_ms = 0 if turn.steps or spoken_ms is None else self._clock.monotonic_ms() - spoken_ms
         return Ask(settings.unit, span, settings.timeout_ms, settings.pause_ms, turn.retries, others, is_apart, rested_ms)
@@ -231,7 +230,3 @@ class BusRunner:
             devices=self._polling.figures(),
             last_progress_ms=self._progress_ms,
         )
-
-
-def _span(block: Block) -> Span:
-    return Span(block.table, block.address, block.count)

@@ -121,14 +121,14 @@ class Visitor:
     def read(self, device: Device, found: Visit) -> None:
         """Adds a device's readings and problems."""
         blocks = list(plan(device, cost_of(self._bus)))
-        others = tuple(_span(block) for block in blocks)
+        others = tuple(Span.of(block) for block in blocks)
         while blocks:
             block = blocks.pop(0)
             try:
                 if unready := self._prepare(device, block):
                     raise _Unready(unready)
                 self._read_block(device, block, others, found)
-                self._preparations[device.id].read(_span(block))
+                self._preparations[device.id].read(Span.of(block))
             except Refused as failure:
                 parts = halves(block)
                 if failure.code in CONFIGURATION_CODES and len(parts) > 1:
@@ -149,7 +149,7 @@ class Visitor:
         """The steps that the device wants before a request, as the running agent takes them; gives why one does not work."""
         preparation = self._preparations.setdefault(device.id, Preparation(device))
         now_ms = self._clock.monotonic_ms()
-        steps = preparation.ahead(_span(block), self._spoken_ms.get(device.id), now_ms)
+        steps = preparation.ahead(Span.of(block), self._spoken_ms.get(device.id), now_ms)
         for ahead in steps:
             try:
                 self._driver.run(step(self._master, device.unit, ahead.step, device.timeout_ms, device.pause_ms), Watch())
@@ -187,7 +187,7 @@ class Visitor:
         return Written("written" if is_as_wanted(point, change, after) else "differs", before, after)
 
     def _words(self, device: Device, block: Block) -> tuple[int, ...] | None:
-        span = _span(block)
+        span = Span.of(block)
         ask = Ask(device.unit, span, device.timeout_ms, device.pause_ms, device.retries)
         try:
             if self._prepare(device, block) is not None:
@@ -223,7 +223,7 @@ class Visitor:
             raise ProblemError(link_problem(self._bus, down)) from down
 
     def _read_block(self, device: Device, block: Block, spans: tuple[Span, ...], found: Visit) -> None:
-        span = _span(block)
+        span = Span.of(block)
         others = tuple(other for other in spans if other != span)
         watch = Watch()
         ask = Ask(device.unit, span, device.timeout_ms, device.pause_ms, device.retries, others)
@@ -232,10 +232,6 @@ class Visitor:
 
     def _without_value(self, block: Block, quality: Quality, found: Visit) -> None:
         found.readings += zip(block.points, no_value(block.points, self._clock.monotonic_ms(), quality), strict=True)
-
-
-def _span(block: Block) -> Span:
-    return Span(block.table, block.address, block.count)
 
 
 class _Unready(Exception):

@@ -9,8 +9,8 @@ from edge_agent.common.problem import Problem
 from edge_agent.config.transcript import Exchange, Outcome, Shown, Transcript, asked_by
 from edge_agent.contract.message import Value
 from edge_agent.model.blocks import Block
-from edge_agent.model.points import Device, Point, Step
-from edge_agent.model.preparation import Why
+from edge_agent.model.points import Device, Point
+from edge_agent.model.preparation import Why, steps_of
 from edge_agent.model.reply import words_of
 from edge_agent.model.scaling import values_of
 from edge_agent.protocols.modbus import Ask, Master, Span
@@ -61,7 +61,7 @@ def proof(transcript: Transcript, device: Device) -> Proof:
             do = "compare request and reply with the manual."
             found.problems.append(Problem("PRF603", found.where(differs.number), str(differs), do))
     proved = {point.id for point, _, _ in found.values}
-    lacking = [why for why, steps in _steps_of(device).items() if found.steps.get(why, 0) < len(steps)]
+    lacking = [why for why, steps in steps_of(device).items() if found.steps.get(why, 0) < len(steps)]
     return Proof(
         tuple(found.values), tuple(found.problems), (*(p.id for p in device.points if p.id not in proved), *map(str, lacking))
     )
@@ -74,20 +74,16 @@ def told(failure: Failure) -> str:
     return "silence" if isinstance(failure, Silence) else failure.word
 
 
-def _steps_of(device: Device) -> dict[Why, tuple[Step, ...]]:
-    return {"wake": device.wake, "setup": device.setup, "trigger": device.trigger}
-
-
 def _prove_step(found: _Found, exchange: Exchange, why: Why) -> None:
     """The steps of a kind come in the order of the profile, and again from the first."""
-    steps, number = _steps_of(found.device)[why], found.steps.get(why, 0)
+    steps, number = steps_of(found.device)[why], found.steps.get(why, 0)
     if not steps:
         do = f"add it to `{why}` of the profile, or leave it out here."
         what = f"The profile has no step of kind `{why}`."
         found.problems.append(Problem("PRF604", found.where(exchange.number), what, do))
         return
     device = found.device
-    session = step(_master(found.transcript, exchange), found.transcript.unit, steps[number % len(steps)], 1000, device.pause_ms)
+    session = step(master_for(found.transcript, exchange), found.transcript.unit, steps[number % len(steps)], 1000, device.pause_ms)
     try:
         _driven(session, exchange)
     except Failure as failure:
@@ -110,7 +106,7 @@ def _prove_reading(found: _Found, exchange: Exchange) -> None:
         found.problems.append(Problem("PRF603", found.where(exchange.number), what, do))
         return
     try:
-        words = _driven(_master(found.transcript, exchange).read(_ask(found, exchange, block)), exchange)
+        words = _driven(master_for(found.transcript, exchange).read(_ask(found, exchange, block)), exchange)
     except Failure as failure:
         if exchange.failure == told(failure):
             return
@@ -156,11 +152,10 @@ def _block(transcript: Transcript, exchange: Exchange, points: dict[str, Point])
 
 def _ask(found: _Found, exchange: Exchange, block: Block) -> Ask:
     retries = sum(line.kind == "send" for line in exchange.lines) - 1
-    span = Span(block.table, block.address, block.count)
-    return Ask(found.transcript.unit, span, found.device.timeout_ms, found.device.pause_ms, retries=retries)
+    return Ask(found.transcript.unit, Span.of(block), found.device.timeout_ms, found.device.pause_ms, retries=retries)
 
 
-def _master(transcript: Transcript, exchange: Exchange) -> Master:
+def master_for(transcript: Transcript, exchange: Exchange) -> Master:
     """With nothing behind it, and the transaction number of the exchange's first request."""
     first = int.from_bytes(exchange.request[:2], "big") if transcript.framing == "tcp" else 1
     return Master(transcript.framing, first_transaction=first)

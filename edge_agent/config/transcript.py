@@ -24,7 +24,7 @@ from typing import Literal, get_args
 from edge_agent.common.problem import Problem, ProblemError
 from edge_agent.contract.message import Value
 from edge_agent.model.points import Device, Framing, Point, Table
-from edge_agent.model.preparation import Why
+from edge_agent.model.preparation import Why, steps_of
 from edge_agent.protocols.modbus_steps import step_request
 
 Kind = Literal["send", "come", "pause", "timeout"]
@@ -243,8 +243,7 @@ def recorded(frames: Sequence[tuple[str, bytes]], taken: Sequence[Outcome], devi
 def _step_of(device: Device, framing: Framing, request: bytes) -> Why | None:
     """Of which kind of steps a request is one; None: it is none."""
     pdu = _plain(framing, request)[_pdu_at(framing) :]
-    kinds: tuple[Why, ...] = ("wake", "setup", "trigger")
-    for why, steps in zip(kinds, (device.wake, device.setup, device.trigger), strict=True):
+    for why, steps in steps_of(device).items():
         if any(pdu.startswith(step_request(wanted)[0]) for wanted in steps):
             return why
     return None

@@ -16,6 +16,11 @@ from edge_agent.model.points import Device, Step
 Why = Literal["wake", "setup", "trigger"]
 
 
+def steps_of(device: Device) -> dict[Why, tuple[Step, ...]]:
+    """Every step of a device, by what it is for."""
+    return {"wake": device.wake, "setup": device.setup, "trigger": device.trigger}
+
+
 @dataclass(frozen=True, slots=True)
 class Ahead:
     """One step, and what it is for."""

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Self
 
 from pymodbus.pdu import DecodePDU, bit_message, register_message
 
+from edge_agent.model.blocks import Block
 from edge_agent.model.points import Table
 from edge_agent.protocols.modbus_frames import Expected
 
@@ -36,6 +38,11 @@ class Span:
     table: Table
     address: int
     count: int
+
+    @classmethod
+    def of(cls, block: Block) -> Self:
+        """What the request of a block reads."""
+        return cls(block.table, block.address, block.count)
 
     @property
     def is_bits(self) -> bool:

@@ -171,12 +171,17 @@ def told(demo: Demo) -> tuple[dict[Key, int], dict[str, Mapping[str, Any]], dict
     in_log, said = readings.stopped(demo.folder / "collector" / "log.sqlite")
     stored = readings.stored(demo.folder / "collector" / "store.sqlite", demo.began_ms)
     for site in SITES:
-        taken = said.get(site, {}).get("taken", "an unknown number of")
-        held_back = said.get(site, {}).get("held_back", 0)
-        logged = sum(count for key, count in in_log.items() if key[0] == site)
+        taken, held_back, logged = sums_of(site, in_log, said)
         in_store = sum(len(r) for k, r in stored.items() if k[0] == site)
-        say(f"{site}: {taken} readings taken, {held_back} of them unchanged and not sent, {logged} in the log, {in_store} stored")
+        of_all = "an unknown number of" if taken is None else taken
+        say(f"{site}: {of_all} readings taken, {held_back} of them unchanged and not sent, {logged} in the log, {in_store} stored")
     return in_log, said, stored
+
+
+def sums_of(site: str, in_log: Mapping[Key, int], said: Mapping[str, Mapping[str, Any]]) -> tuple[int | None, int, int]:
+    """Readings that the agent of a site took (None: it never said), those of them that it did not send, and those in the log."""
+    totals = said.get(site, {})
+    return totals.get("taken"), totals.get("held_back", 0), sum(count for key, count in in_log.items() if key[0] == site)
 
 
 def check(demo: Demo, warnings: list[dict[str, Any]]) -> list[str]:
@@ -188,8 +193,7 @@ def check(demo: Demo, warnings: list[dict[str, Any]]) -> list[str]:
     failed = {site: int(said.get(site, {}).get("failed", 0)) for site in SITES}
     account = check_readings(in_log, stored, served, failed)
     for site in SITES:
-        taken, held_back = said.get(site, {}).get("taken"), said.get(site, {}).get("held_back", 0)
-        logged = sum(count for key, count in in_log.items() if key[0] == site)
+        taken, held_back, logged = sums_of(site, in_log, said)
         if taken is None or taken - held_back != logged:
             account.errors.append(f"{site}: {taken} taken, {held_back} of them not sent, {logged} in the log")
     expected = yaml.safe_load((HERE / "expected.yaml").read_text(encoding="utf-8"))

@@ -16,8 +16,8 @@ Image = Mapping[tuple[int, int], int]
 """Every word (coils and inputs: bit) that was answered, by function and address."""
 
 
-def readings(transcript: Transcript) -> list[Exchange]:
-    """The exchanges that read points."""
+def readings_in(transcript: Transcript) -> list[Exchange]:
+    """The exchanges that read points; the others are steps of the profile, which edge_agent/config/proof.py proves."""
     return [exchange for exchange in transcript.exchanges if exchange.step is None]
 
 
@@ -40,7 +40,7 @@ def pdu(transcript: Transcript, frame: bytes) -> bytes:
 def image_of(transcript: Transcript) -> dict[tuple[int, int], int]:
     """What all readings answer."""
     words = {}
-    for exchange in readings(transcript):
+    for exchange in readings_in(transcript):
         assert [line.kind for line in exchange.lines if line.kind != "pause"] == ["send", "come"], exchange.number
         function, start, count = asked(transcript, exchange)
         reply = pdu(transcript, exchange.lines[-1].payload)

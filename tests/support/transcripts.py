@@ -12,7 +12,7 @@ from pathlib import Path
 
 from edge_agent.config import transcript as product
 from edge_agent.config.load import load_site
-from edge_agent.config.proof import told
+from edge_agent.config.proof import master_for, told
 from edge_agent.config.transcript import Exchange, Line, Transcript, asked_by
 from edge_agent.model.plan import Block, Cost, plan
 from edge_agent.model.points import Device
@@ -21,6 +21,7 @@ from edge_agent.model.reply import words_of
 from edge_agent.model.scaling import values_of
 from edge_agent.protocols.modbus import Ask, Master, Span, Tally
 from edge_agent.protocols.session import Failure, Flush, Pause, Receive, Reopen, Send, Session
+from tests.support.profile_transcripts import readings_in
 
 FOLDER = Path(__file__).parents[1] / "transcripts"
 LINE_9600 = Cost(byte_us=1e6 * 10 / 9600, silence_us=3.5e6 * 10 / 9600)
@@ -102,20 +103,9 @@ def device_of(profile: str, transcript: Transcript, folder: Path) -> Device:
     return load_site(file).site.buses[0].devices[0]
 
 
-def master_for(transcript: Transcript, exchange: Exchange) -> Master:
-    """A fresh master that has nothing behind it, with the transaction number of the exchange's first request."""
-    tcp = transcript.framing == "tcp"
-    return Master(transcript.framing, first_transaction=int.from_bytes(exchange.request[:2], "big") if tcp else 1)
-
-
 def plan_of(transcript: Transcript, device: Device) -> tuple[Block, ...]:
     """The plan of the device on the line that the transcript shows."""
     return plan(device, NETWORK if transcript.framing == "tcp" else LINE_9600)
-
-
-def readings_shown(transcript: Transcript) -> list[Exchange]:
-    """Its exchanges without the steps of the profile: those are proved by edge_agent/config/proof.py."""
-    return [exchange for exchange in transcript.exchanges if exchange.step is None]
 
 
 def blocks_shown(transcript: Transcript, device: Device) -> tuple[Block, ...]:
@@ -123,7 +113,7 @@ def blocks_shown(transcript: Transcript, device: Device) -> tuple[Block, ...]:
     register map is to be proved whatever the planner would do."""
     points = {point.id: point for point in device.points}
     blocks = []
-    for exchange in readings_shown(transcript):
+    for exchange in readings_in(transcript):
         asked = asked_by(transcript.framing, exchange.request)
         assert asked is not None, f"line {exchange.number}: the request reads nothing"
         missing = [shown.point for shown in exchange.shown if shown.point not in points]
@@ -140,7 +130,7 @@ def replay(
 
     Each byte sent is checked, and what each exchange must give: exactly the points and values it shows, or its failure.
     """
-    exchanges = readings_shown(transcript)
+    exchanges = readings_in(transcript)
     assert len(exchanges) == len(requests), f"{len(exchanges)} exchanges, {len(requests)} requests planned"
     master = Master(transcript.framing)
     readings: list[Reading] = []
@@ -180,7 +170,7 @@ def replay_every_way(transcript: Transcript, device: Device, requests: Sequence[
         assert replay(transcript, device, requests, chop) == readings
     if transcript.header.get("truncate") == "no":
         return readings
-    for exchange, block in zip(readings_shown(transcript), requests, strict=True):
+    for exchange, block in zip(readings_in(transcript), requests, strict=True):
         for steps in truncations(exchange):
             session = master_for(transcript, exchange).read(ask_of(device, block, requests, retries=0))
             try:
@@ -202,6 +192,7 @@ def truncations(exchange: Exchange) -> Iterator[list[Line]]:
 
 def ask_of(device: Device, block: Block, requests: Sequence[Block], retries: int | None = None) -> Ask:
     """The request of a block as the bus makes it."""
-    others = tuple(Span(b.table, b.address, b.count) for b in requests if b is not block)
-    span = Span(block.table, block.address, block.count)
-    return Ask(device.unit, span, device.timeout_ms, device.pause_ms, device.retries if retries is None else retries, others)
+    others = tuple(Span.of(b) for b in requests if b is not block)
+    return Ask(
+        device.unit, Span.of(block), device.timeout_ms, device.pause_ms, device.retries if retries is None else retries, others
+    )

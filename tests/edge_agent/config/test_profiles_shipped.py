@@ -16,7 +16,7 @@ from edge_agent.config.proof import proof
 from edge_agent.config.transcript import Transcript, read_transcript
 from edge_agent.contract.roles import ROLES
 from edge_agent.contract.units import UNITS
-from tests.support.profile_transcripts import Reckoned, asked, image_of, places_of, readings
+from tests.support.profile_transcripts import Reckoned, asked, image_of, places_of, readings_in
 from tests.support.transcripts import device_of
 
 PATHS = profile_paths(data_folders("device_profiles"))
@@ -112,7 +112,7 @@ class TestProfile:
         file, transcript = file_of(name), transcript_of(name)
         of_points = {place for point in file.points for place in places_of(point)}
         assert set(image_of(transcript)) == of_points | inside_groups(file.points)
-        assert all(asked(transcript, e)[2] <= (file.requests.max_registers or 125) for e in readings(transcript))
+        assert all(asked(transcript, e)[2] <= (file.requests.max_registers or 125) for e in readings_in(transcript))
 
     def test_groups_are_answered_in_one_exchange(self, name: str) -> None:
         place = {shown.point: n for n, exchange in enumerate(transcript_of(name).exchanges) for shown in exchange.shown}
