@@ -7,10 +7,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from edge_agent.common.clock import Clock
+from edge_agent.io.adapter import adapter_lag_us
 from edge_agent.io.link import Driver, Link, Stopped, Watch, open_link
 from edge_agent.model.bus_figures import BusFigures, Busy
 from edge_agent.model.health import Told
 from edge_agent.model.instants import Instants
+from edge_agent.model.line_cost import cost_of
 from edge_agent.model.points import Bus, Tcp
 from edge_agent.model.polling import Polling, Seen, Turn
 from edge_agent.model.reading import Happening, Reading
@@ -51,7 +53,7 @@ class BusRunner:
         self._clock = clock
         self._on_readings = on_readings
         self._on_happenings = on_happenings
-        self._polling = Polling(bus, seed, now_ms)
+        self._polling = Polling(bus, seed, now_ms, cost_of(bus, adapter_lag_us(bus)))
         self._instants = Instants()
         self._link: Link = open_link(bus) if link is None else link
         self._master = Master(bus.framing)

@@ -14,7 +14,7 @@ from edge_agent.model.blocks import Block
 from edge_agent.model.bus_figures import DeviceFigures
 from edge_agent.model.health import NOTHING, DeviceHealth, Told, accepted_again, both
 from edge_agent.model.joint_plan import joint_plan
-from edge_agent.model.line_cost import Cost, cost_of
+from edge_agent.model.line_cost import Cost
 from edge_agent.model.link_health import PERIOD_MS, LinkHealth
 from edge_agent.model.phases import levelled
 from edge_agent.model.points import Bus, Device
@@ -92,11 +92,14 @@ class Seen:
 class Polling:
     """The requests of one bus. Times are monotonic."""
 
-    def __init__(self, bus: Bus, seed: int, now_ms: int) -> None:
-        """seed: of the jitter of probes. Raises ProblemError BUS110 where points cannot be read as the site file wants."""
+    def __init__(self, bus: Bus, seed: int, now_ms: int, cost: Cost) -> None:
+        """seed: of the jitter of probes. cost: of the bus's line.
+
+        Raises ProblemError BUS110 where points cannot be read as the site file wants.
+        """
         self.readings = 0
         """Given since start."""
-        self._cost: Cost = cost_of(bus)
+        self._cost = cost
         self._schedule: Schedule[int] = Schedule(bus.probe_budget, seed, now_ms)
         self._devices = [
             Polled(device, DeviceHealth(device, now_ms), LinkHealth(device), Preparation(device)) for device in bus.devices

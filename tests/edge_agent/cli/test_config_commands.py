@@ -23,6 +23,7 @@ def call(capfd: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, 
     "name",
     [
         "check",
+        "plan",
         "profile",
         "profile-list",
         "profile-show",

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from itertools import pairwise
 
 from edge_agent.model.blocks import Block
+from edge_agent.model.line_cost import cost_of
 from edge_agent.model.points import Bus, Device, Point, Serial
 from edge_agent.model.polling import Polling, Turn
 from edge_agent.model.reading import Reading
@@ -28,7 +29,7 @@ class Run:
     """A polling with a line that answers as it is told, in time of its own."""
 
     def __init__(self, made: Bus, outcome: Outcome) -> None:
-        self.polling = Polling(made, 1, 0)
+        self.polling = Polling(made, 1, 0, cost_of(made))
         self.outcome = outcome
         self.now_ms = 0
         self.turns: list[tuple[int, Turn]] = []
