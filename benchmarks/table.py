@@ -10,16 +10,25 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Figure:
-    """One line. demand None: for comparison only."""
+    """One line. demand: at most so much; at_least: the other way round; neither: for comparison only."""
 
     what: str
     value: float
     unit: str
     demand: float | None = None
+    at_least: float | None = None
 
     @property
     def holds(self) -> bool:
-        return self.demand is None or self.value <= self.demand
+        """True if the value is as it must be."""
+        return (self.demand is None or self.value <= self.demand) and (self.at_least is None or self.value >= self.at_least)
+
+    @property
+    def bound(self) -> str:
+        """The demand in words."""
+        if self.at_least is not None:
+            return f">= {self.at_least:,.4g} {self.unit}"
+        return "" if self.demand is None else f"{self.demand:,.4g} {self.unit}"
 
 
 def machine() -> str:
@@ -33,10 +42,10 @@ def show(title: str, figures: list[Figure]) -> int:
     print(f"\n{title}  ({machine()})\n")
     print(f"| {'figure':<78} | {'value':>12} | {'at most':>12} | {'ratio':>6} |\n|{'-' * 80}|{'-' * 14}|{'-' * 14}|{'-' * 8}|")
     for each in figures:
-        demand = "" if each.demand is None else f"{each.demand:,.4g} {each.unit}"
-        ratio = "" if not each.demand else f"{each.value / each.demand:.2f}" + ("" if each.holds else " !")
+        limit = each.demand or each.at_least
+        ratio = "" if not limit else f"{each.value / limit:.2f}" + ("" if each.holds else " !")
         value = f"{each.value:,.1f} {each.unit}" if each.value < 1000 else f"{each.value:,.0f} {each.unit}"
-        print(f"| {each.what:<78} | {value:>12} | {demand:>12} | {ratio:>6} |")
+        print(f"| {each.what:<78} | {value:>12} | {each.bound:>12} | {ratio:>6} |")
     missed = [each.what for each in figures if not each.holds]
     print(f"\nMissed: {'; '.join(missed)}" if missed else "\nEvery demand holds.")
     return 1 if missed else 0

@@ -51,7 +51,7 @@ from collector.stores.embedded import EmbeddedStore
 from collector.web.safety import settings_of
 from edge_agent import __version__
 from edge_agent.common.clock import SystemClock
-from edge_agent.common.memory import few_heaps, return_large_blocks
+from edge_agent.common.memory import few_heaps, look_for_cycles_rarely, return_large_blocks
 from edge_agent.common.problem import Exit, Problem
 
 _log = logging.getLogger(__name__)
@@ -76,6 +76,7 @@ def run(loaded: Loaded) -> int:
     service = Service()
     with ExitStack() as parts:
         collector = Collector(loaded, parts)
+        look_for_cycles_rarely()
         service.ready(f"page {collector.page_url}")
         _log.info("collector %s runs; page %s", __version__, collector.page_url)
         while not stopping.wait(STATUS_S):

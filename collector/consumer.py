@@ -15,6 +15,7 @@ from collector.following import Following
 from collector.seams import Log, StorageFailed, StoreAway, StoreRefused
 from edge_agent.common.clock import Clock
 from edge_agent.common.problem import Problem
+from edge_agent.common.thread_name import name_thread
 
 _log = logging.getLogger(__name__)
 GIVE_UP_MS = 7 * 86_400_000
@@ -98,6 +99,7 @@ class Consumer(ABC):
         """Does what there is to do; gives how long to wait for more, in s (0: not at all)."""
 
     def _run(self) -> None:
+        name_thread()
         following = self._following
         while following is not None and not self._stopping.is_set():
             self._beat(self.name)

@@ -16,7 +16,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 from collector.accountant import Accountant
 from collector.consumer import Appended
@@ -31,7 +30,8 @@ from collector.io.account_book import SqliteAccountBook
 from collector.io.disk_guard import DiskGuard
 from collector.judge import Judge, Ledger, Rules
 from collector.receiver import Receiver
-from collector.seams import Log, StorageFailed, Store, Subscriber
+from collector.recent_log import KeptLog, RecentLog
+from collector.seams import StorageFailed, Store, Subscriber
 from collector.store_writer import StoreWriter
 from edge_agent.common.clock import Clock
 from edge_agent.common.problem import Problem
@@ -40,18 +40,6 @@ from edge_agent.contract.message import Birth
 
 _log = logging.getLogger(__name__)
 DAY_MS = 86_400_000
-
-
-class KeptLog(Log, Protocol):
-    """A log that keeps births for as long as it lives, and knows its ages."""
-
-    def births(self) -> Sequence[Record]:
-        """Every birth, oldest first."""
-        ...
-
-    def offset_before(self, received_ms: int) -> int:
-        """The lowest offset received at or after this time."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +65,7 @@ class Pipeline:
 
     def __init__(self, parts: LineParts) -> None:
         self._parts = parts
-        log, clock, beat = parts.log, parts.clock, parts.beat
+        log, clock, beat = RecentLog(parts.log), parts.clock, parts.beat
         known = log.births()
         appended = Appended(log.last_offset())
         self.receiver = Receiver(log, _hashes(known), parts.subscriber, appended, clock, parts.disk, beat)

@@ -34,6 +34,7 @@ from collector.io.disk_guard import DiskGuard
 from collector.seams import Log, Message, StorageFailed, Subscriber
 from edge_agent.common.clock import Clock
 from edge_agent.common.problem import Problem
+from edge_agent.common.thread_name import name_thread
 
 _log = logging.getLogger(__name__)
 NAME = "intake"
@@ -142,6 +143,7 @@ class Receiver:
     # --- the intake's thread ---
 
     def _run(self) -> None:
+        name_thread()
         while True:
             self._beat(NAME)
             events, jobs, last = self._take()

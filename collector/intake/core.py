@@ -247,7 +247,7 @@ class Intake:
     def _take(self, now_ms: int, event: Arrived, name: GatewayId, head: m.Sequenced) -> None:
         key = BatchKey(name.site, name.gateway, head.e, head.l, head.s)
         gathered = self._next
-        gathered.records.append(Record(0, key, now_ms, event.payload, "birth" if isinstance(head, m.Birth) else "data"))
+        gathered.records.append(Record(0, key, now_ms, event.payload, "birth" if isinstance(head, m.Birth) else "data", head))
         gathered.bytes += len(event.payload)
         gateway = self._gateway(name)
         due_ms = now_ms + gateway.hold_of(head.l)

@@ -115,7 +115,7 @@ class Daybook:
         key = record.key
         lane, days = LaneId(key.site, key.gateway, key.epoch, key.lane), self._days_of(key.site)
         try:
-            found = tally(record.payload, record.received_ms, days)
+            found = tally(record, days)
         except encoding.Malformed:
             return  # never for what intake let in; its sequence stays a hole
         book, is_new = holes.heard(self._book(lane), key.seq, found.low, found.t0_ms, record.received_ms)

@@ -29,7 +29,7 @@ class Births:
 
     def take(self, record: Record) -> m.BirthBody:
         """Learns the birth of a record. Raises Malformed for a record that holds none."""
-        head = encoding.decode_sequenced(record.payload)
+        head = record.head or encoding.decode_sequenced(record.payload)
         if not isinstance(head, m.Birth):
             raise encoding.Malformed("shape", "no birth")
         return self._learn(GatewayId(record.key.site, record.key.gateway), head)
@@ -67,7 +67,7 @@ def _info(gateway: GatewayId, series: m.Series, device_name: m.Text | None) -> S
 
 def interpret(record: Record, births: Births) -> Interpreted | None:
     """The record with its birth applied; None while the birth is unknown. Raises Malformed (never for what intake let in)."""
-    head = encoding.decode_sequenced(record.payload)
+    head = record.head or encoding.decode_sequenced(record.payload)
     gateway = GatewayId(record.key.site, record.key.gateway)
     common = (record.offset, gateway, head.e, head.l, head.s, record.received_ms)
     if isinstance(head, m.Birth):
@@ -77,16 +77,18 @@ def interpret(record: Record, births: Births) -> Interpreted | None:
         return None
     bound_ms = head.c.bound_ms if head.c is not None else 0
     columns = []
+    until_ms = record.received_ms + AHEAD_MS
     for block in head.d.blocks:
         times = encoding.times_ms(head.t0, block)
+        is_sure = bound_ms <= UNSURE_MS and max(times, default=until_ms) <= until_ms
+        good = [int(Quality.GOOD)] * len(times)  # one list for all columns, as the times are
         for column in block.c:
             info = known.get(column.i)
             if info is None:
                 births.unknown_series += 1
             else:
-                columns.append(
-                    SeriesColumn(info, times, column.v, _qualities(column, bound_ms, times, record.received_ms + AHEAD_MS))
-                )
+                codes = good if is_sure and not column.q else _qualities(column, bound_ms, times, until_ms)
+                columns.append(SeriesColumn(info, times, column.v, codes))
     events = tuple(_event(event, head.t0) for event in head.d.events)
     return Interpreted(*common, tuple(columns), events, tuple(head.d.gaps), clock_bound_ms=bound_ms)
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
-from edge_agent.contract.message import Lane
+from edge_agent.contract.message import Lane, Sequenced
 
 
 class BatchKey(NamedTuple):
@@ -30,6 +30,8 @@ class Record:
     payload: bytes
     """Exactly the MQTT payload; of a batch whose content could not be read, its head with an event that says so."""
     kind: Literal["data", "birth"] = "data"
+    head: Sequenced | None = field(default=None, compare=False, repr=False)
+    """The payload as the intake decoded it, for as long as it is in memory; no log keeps it."""
 
 
 @dataclass(frozen=True, slots=True)

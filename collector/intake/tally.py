@@ -9,6 +9,7 @@ from itertools import accumulate
 import msgspec
 
 from collector.domain.days import Days
+from collector.intake.records import Record
 from collector.intake.stand_in import UNREADABLE_EVENT
 from edge_agent.contract import encoding
 from edge_agent.contract import message as m
@@ -45,7 +46,7 @@ class _Birth(msgspec.Struct, frozen=True, tag_field="k", tag="b"):
     t0: int
 
 
-_decoder = msgspec.json.Decoder(_Data | _Birth)
+_decoder: msgspec.json.Decoder[_Data | _Birth] = msgspec.json.Decoder(_Data | _Birth)
 """Values stay undecoded: counting costs a fraction of understanding."""
 
 
@@ -67,13 +68,10 @@ class Tally:
         return self.late.total() > 0
 
 
-def tally(payload: bytes, received_ms: int, days: Days) -> Tally:
+def tally(record: Record, days: Days) -> Tally:
     """What a message that intake let in adds. Raises Malformed for bytes that are none."""
-    try:
-        head = _decoder.decode(encoding.unpack(payload))
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise encoding.Malformed("not-decodable", str(error)) from None
-    if isinstance(head, _Birth):
+    head, received_ms = record.head or _decoded(record.payload), record.received_ms
+    if isinstance(head, (_Birth, m.Birth)):
         return Tally(head.low, head.t0)
     found = Tally(
         head.low,
@@ -84,8 +82,16 @@ def tally(payload: bytes, received_ms: int, days: Days) -> Tally:
     for block in head.d.blocks:
         times = [head.t0 + offset for offset in accumulate(block.t)]
         _count(found.readings, times, len(block.c), days)
-        _count(found.late, [ms for ms in times if received_ms - ms > LATE_MS], len(block.c), days)
+        if times and min(times) < received_ms - LATE_MS:
+            _count(found.late, [ms for ms in times if ms < received_ms - LATE_MS], len(block.c), days)
     return found
+
+
+def _decoded(payload: bytes) -> _Data | _Birth:
+    try:
+        return _decoder.decode(encoding.unpack(payload))
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise encoding.Malformed("not-decodable", str(error)) from None
 
 
 def _count(into: Counter[str], times: list[int], series: int, days: Days) -> None:

@@ -27,6 +27,7 @@ from collector.domain.identity import GatewayId
 from collector.seams import Message
 from edge_agent.common.clock import Clock
 from edge_agent.common.problem import Problem
+from edge_agent.common.thread_name import name_thread
 from edge_agent.contract import topics
 from edge_agent.contract.encoding import MAX_UNPACKED
 
@@ -99,6 +100,7 @@ class PahoSubscriber:
         return self._problem
 
     def _run(self) -> None:
+        name_thread()
         failures = 0
         while not self._stopping.is_set():
             protocol = self._protocol

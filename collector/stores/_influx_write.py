@@ -7,19 +7,23 @@ others rejected, nothing sent again; 400 one line is wrong: halve until it stand
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import zlib
+from collections.abc import Iterable, Mapping, Sequence
 from random import Random
 
 import urllib3
 from influxdb_client.client.influxdb_client import InfluxDBClient
-from influxdb_client.client.write_api import SYNCHRONOUS
 from influxdb_client.domain.write_precision import WritePrecision
 from influxdb_client.rest import ApiException
+from influxdb_client.service.write_service import WriteService
 
 from collector.seams import StoreAway, StoreRefused
 
-MAX_LINES = 20_000
-"""Lines of one request; half as many after each 413."""
+MAX_BYTES = 2 << 20
+"""Text of one request, about 20,000 lines; half as many lines after each 413."""
+GZIP = 16 + zlib.MAX_WBITS
+LEVEL = 1
+"""Of compression. The client's own is 9, which costs fifteen times the time for a quarter fewer bytes."""
 TIMEOUT_MS = 30_000
 LONGEST_BACKOFF_S = 60.0
 
@@ -29,32 +33,44 @@ class LineWriter:
 
     def __init__(self, url: str, org: str, bucket: str, token: str) -> None:
         self._url, self._org, self._bucket = url, org, bucket
-        self._client = InfluxDBClient(url=url, token=token, org=org, timeout=TIMEOUT_MS, enable_gzip=True, retries=False)
-        self._write_api = self._client.write_api(write_options=SYNCHRONOUS)
+        self._client = InfluxDBClient(url=url, token=token, org=org, timeout=TIMEOUT_MS, retries=False)
+        self._service = WriteService(self._client.api_client)  # type: ignore[no-untyped-call]  # it takes what is compressed already
         self._failures = 0
         self._chance = Random()  # spreads the attempts of several collectors; nothing depends on it
 
-    def write(self, lines: Sequence[str]) -> list[tuple[str, str]]:
-        """Sends lines; gives (reason, line) of those that the server rejected for good. Raises StoreAway, StoreRefused."""
+    def write(self, texts: Iterable[str]) -> list[tuple[str, str]]:
+        """Sends texts of one or more lines; gives (reason, line) of those that the server rejected for good.
+
+        Raises StoreAway, StoreRefused.
+        """
         rejected: list[tuple[str, str]] = []
-        for start in range(0, len(lines), MAX_LINES):
-            rejected += self._send(lines[start : start + MAX_LINES])
+        gathered, size = list[str](), 0
+        for text in texts:
+            if size + len(text) > MAX_BYTES:
+                rejected += self._send("\n".join(gathered))
+                gathered, size = [], 0
+            gathered.append(text)
+            size += len(text)
+        rejected += self._send("\n".join(gathered))
         self._failures = 0
         return rejected
 
     def close(self) -> None:
         """Closes the connections."""
-        self._write_api.close()  # type: ignore[no-untyped-call]  # the library leaves it untyped
         self._client.close()  # type: ignore[no-untyped-call]  # the library leaves it untyped
 
-    def _send(self, lines: Sequence[str]) -> list[tuple[str, str]]:
+    def _send(self, text: str) -> list[tuple[str, str]]:
         """Sends lines; gives those that the server rejected for good, with its reason."""
-        if not lines:
+        if not text:
             return []
+        stream = zlib.compressobj(LEVEL, zlib.DEFLATED, GZIP)
+        body = stream.compress(text.encode()) + stream.flush()
         try:
-            self._write_api.write(self._bucket, self._org, "\n".join(lines).encode(), WritePrecision.MS)  # type: ignore[arg-type]  # its constants are str
+            self._service.post_write(  # type: ignore[no-untyped-call]  # the library leaves it untyped
+                org=self._org, bucket=self._bucket, body=body, precision=WritePrecision.MS, content_encoding="gzip"
+            )
         except ApiException as error:
-            return self._after_error(lines, error)
+            return self._after_error(text.split("\n"), error)
         except (urllib3.exceptions.HTTPError, OSError) as error:
             raise StoreAway(f"{self._url}: {error}", self._backoff_s()) from error
         return []
@@ -67,7 +83,7 @@ class LineWriter:
             if len(lines) == 1:
                 return [(f"{status}: {body[:500]}", lines[0])]
             half = len(lines) // 2
-            return [*self._send(lines[:half]), *self._send(lines[half:])]
+            return [*self._send("\n".join(lines[:half])), *self._send("\n".join(lines[half:]))]
         if status in (401, 403, 404):
             raise StoreRefused(f"{status}: {body[:300]}")
         headers = {name.lower(): value for name, value in (error.headers or {}).items()}

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from collector.domain.identity import GatewayId, SeriesKey
-from collector.domain.series import AHEAD_MS, Sample, SeriesColumn, SeriesInfo
+from collector.domain.series import AHEAD_MS, Sample, SeriesInfo
 from collector.seams import StorageFailed, StoreBatch
 from collector.stores import StoreSettings
 from collector.stores import embedded_hours as hours
@@ -43,6 +43,10 @@ INSERT INTO latest(series, time_ms, value, quality) VALUES(?,?,?,?) ON CONFLICT(
 SET time_ms = excluded.time_ms, value = excluded.value, quality = excluded.quality
 WHERE excluded.time_ms >= latest.time_ms OR latest.time_ms > ?
 """
+
+
+_Newest = tuple[int, bytes, int]
+"""Of table `latest`: time, value, quality."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,10 +98,13 @@ class EmbeddedStore:
         try:
             with self._writer as database:
                 database.execute("BEGIN IMMEDIATE")
-                touched: dict[GatewayId, set[int]] = {}
-                for batch in batches:
-                    self._write_batch(database, batch, touched)
                 now_ms = self._clock.utc_ms()
+                touched: dict[GatewayId, set[int]] = {}
+                newest: dict[int, _Newest] = {}
+                for batch in batches:
+                    self._write_batch(database, batch, touched, newest, now_ms + AHEAD_MS)
+                rows = [(id, *of_series, now_ms + AHEAD_MS) for id, of_series in newest.items()]
+                database.executemany(_NEWER, rows)
                 for gateway, those in touched.items():
                     hours.mark(database, gateway, those, now_ms)
                 database.execute("INSERT OR REPLACE INTO meta(name, value) VALUES('cursor', ?)", (cursor,))
@@ -165,12 +172,20 @@ class EmbeddedStore:
 
     # --- writing -----------------------------------------------------------------------------------------------------
 
-    def _write_batch(self, database: sqlite3.Connection, batch: StoreBatch, touched: dict[GatewayId, set[int]]) -> None:
+    def _write_batch(
+        self,
+        database: sqlite3.Connection,
+        batch: StoreBatch,
+        touched: dict[GatewayId, set[int]],
+        newest: dict[int, _Newest],
+        until_ms: int,
+    ) -> None:
+        """One row. touched: the hours it touches; newest: of each series the latest reading that is not after until_ms."""
         columns = [column for column in batch.columns if column.times]
         if not columns:
             return
-        first_ms = min(min(column.times) for column in columns)
-        last_ms = max(max(column.times) for column in columns)
+        instants = list({id(column.times): column.times for column in columns}.values())  # columns share them
+        first_ms, last_ms = min(map(min, instants)), max(map(max, instants))
         packed = pack_columns(columns, first_ms, lambda info, at_ms: self._number(database, info, at_ms))
         written = database.execute(
             "INSERT OR IGNORE INTO batch(site, gateway, epoch, lane, seq, first_ms, last_ms, columns) VALUES(?,?,?,?,?,?,?,?)",
@@ -186,19 +201,16 @@ class EmbeddedStore:
         if first_ms // HOUR_MS == last_ms // HOUR_MS:
             those.add(first_ms // HOUR_MS)
         else:
-            those.update(time_ms // HOUR_MS for column in columns for time_ms in column.times)
-        until_ms = self._until_ms()
-        newest = (self._newest(database, column, until_ms) for column in columns)
-        database.executemany(_NEWER, [row for row in newest if row is not None])
-
-    def _newest(self, database: sqlite3.Connection, column: SeriesColumn, until_ms: int) -> tuple[int, int, bytes, int, int] | None:
-        """The row of `latest`; None where every reading lies too far in the future."""
-        times = column.times
-        place = max((n for n, time_ms in enumerate(times) if time_ms <= until_ms), key=times.__getitem__, default=None)
-        if place is None:
-            return None
-        number = self._number(database, column.series, times[place])
-        return number, times[place], pack_value(column.values[place]), column.qualities[place], until_ms
+            those.update(time_ms // HOUR_MS for times in instants for time_ms in times)
+        places = {id(times): _latest_place(times, until_ms) for times in instants}
+        for column in columns:
+            place = places[id(column.times)]
+            if place is None:
+                continue
+            number, time_ms = self._number(database, column.series, column.times[place]), column.times[place]
+            known = newest.get(number)
+            if known is None or time_ms >= known[0]:
+                newest[number] = (time_ms, pack_value(column.values[place]), column.qualities[place])
 
     def _until_ms(self) -> int:
         """The last instant that may speak of the present."""
@@ -266,6 +278,14 @@ class EmbeddedStore:
 def open_store(settings: StoreSettings) -> EmbeddedStore:
     """The store in the collector's state folder. Raises ProblemError (STO501, STO502)."""
     return EmbeddedStore(settings.folder / FILE)
+
+
+def _latest_place(times: Sequence[int], until_ms: int) -> int | None:
+    """Where the latest instant stands; None where every one lies after until_ms."""
+    latest_ms: int | None = max(times)
+    if latest_ms is not None and latest_ms > until_ms:
+        latest_ms = max((time_ms for time_ms in times if time_ms <= until_ms), default=None)
+    return None if latest_ms is None else times.index(latest_ms)
 
 
 def _load_series(database: sqlite3.Connection, site: str | None) -> list[_Known]:

@@ -67,13 +67,17 @@ def pack_columns(columns: Sequence[SeriesColumn], first_ms: int, number: Number)
     times: list[list[int]] = []
     place: dict[tuple[int, ...], int] = {}
     packed = []
+    last: Sequence[int] = ()
+    of_last = 0
     for column in columns:
-        instants = tuple(column.times)
-        if instants not in place:
-            place[instants] = len(times)
-            times.append([now - last for now, last in zip(instants, (first_ms, *instants[:-1]), strict=True)])
+        if column.times is not last:
+            last, instants = column.times, tuple(column.times)
+            if instants not in place:
+                place[instants] = len(times)
+                times.append([now - before for now, before in zip(instants, (first_ms, *instants[:-1]), strict=True)])
+            of_last = place[instants]
         qualities = list(column.qualities) if any(column.qualities) else []
-        packed.append(_Column(number(column.series, instants[0]), place[instants], list(column.values), qualities))
+        packed.append(_Column(number(column.series, last[0]), of_last, list(column.values), qualities))
     return zlib.compress(pack_value(_Columns(times, packed)), 1)
 
 

@@ -52,6 +52,7 @@ class InfluxStore:
         self._http = httpx.Client(base_url=settings.url, timeout=TIMEOUT_S, headers=self._login(), follow_redirects=False)
         self._known = self._sidecar.series()
         self._prefixes: dict[SeriesKey, tuple[SeriesInfo, str]] = {}
+        self._lines = line_protocol.Lines()
 
     def cursor(self) -> int:
         """The log offset up to which the server confirmed everything."""
@@ -60,14 +61,16 @@ class InfluxStore:
     def write(self, batches: Sequence[StoreBatch], cursor: int) -> None:
         """Raises StoreAway, StoreRefused, StorageFailed; lines that the server rejects are kept in `rejected`."""
         changed: dict[SeriesKey, SeriesInfo] = {}
-        lines: list[str] = []
+        texts: list[str] = []
         for batch in batches:
             for column in batch.columns:
                 info = column.series
-                if self._known.get(info.key) != info:
+                known = self._known.get(info.key)
+                if known is not info and known != info:
                     changed[info.key] = info
-                lines += line_protocol.lines(column, self._prefix(info))
-        rejected = self._writer.write(lines)
+                if column.times:
+                    texts.append(self._lines.text(column, self._prefix(info)))
+        rejected = self._writer.write(texts)
         self._sidecar.advance(cursor, changed.values(), rejected)
         self._known |= changed
 

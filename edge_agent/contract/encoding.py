@@ -11,6 +11,7 @@ import struct
 import zlib
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
+from itertools import accumulate
 from typing import Any, TypeVar
 
 import msgspec
@@ -32,6 +33,8 @@ MAX_SEQUENCE = (1 << 53) - 1
 """Beyond it JSON numbers are no longer exact everywhere."""
 MAX_INTEGER = (1 << 63) - 1
 """Values beyond it cannot be kept by every store."""
+MAX_STEP_MS = 10**12
+"""Of one instant to the next, and of an event to its message."""
 MIN_TIME_MS = 946_684_800_000
 """2000-01-01."""
 MAX_TIME_MS = 4_102_444_800_000
@@ -274,7 +277,7 @@ def _check_body(body: m.Body) -> None:
     readings = 0
     for block in body.blocks:
         instants = len(block.t)
-        if any(abs(step) > 10**12 for step in block.t):
+        if instants and not (min(block.t) >= -MAX_STEP_MS and max(block.t) <= MAX_STEP_MS):
             raise Malformed("range", "time offset")
         for column in block.c:
             readings += instants
@@ -284,11 +287,11 @@ def _check_body(body: m.Body) -> None:
                 raise Malformed("shape", f"series {column.i}: qualities do not cover its values")
             if not 0 <= column.i < MAX_SERIES:
                 raise Malformed("range", f"series index {column.i}")
-            for value in column.v:
-                if type(value) is str and len(value) > MAX_TEXT:
-                    raise Malformed("too-large", f"series {column.i}: text")
-                if type(value) is int and not -MAX_INTEGER <= value <= MAX_INTEGER:
-                    raise Malformed("range", f"series {column.i}: an integer of more than 63 bits")
+            kinds = set(map(type, column.v))
+            if str in kinds and any(type(value) is str and len(value) > MAX_TEXT for value in column.v):
+                raise Malformed("too-large", f"series {column.i}: text")
+            if int in kinds and any(type(value) is int and not -MAX_INTEGER <= value <= MAX_INTEGER for value in column.v):
+                raise Malformed("range", f"series {column.i}: an integer of more than 63 bits")
     if readings > MAX_READINGS:
         raise Malformed("too-large", f"{readings} readings")
 
@@ -301,7 +304,7 @@ def _check_events(body: m.Body) -> None:
             raise Malformed("shape", f"event {event.kind[:40]!r}")
         if event.subject and not (len(event.subject) <= MAX_NAME and all(map(is_id, event.subject.split(".")))):
             raise Malformed("shape", f"event {event.kind}: subject {event.subject[:40]!r} is no id")
-        if abs(event.t) > 10**12:
+        if abs(event.t) > MAX_STEP_MS:
             raise Malformed("range", "time offset")
         _check_words(event.reason, event.about)
     for gap in body.gaps:
@@ -368,10 +371,8 @@ def _device_texts(device: m.Device) -> Iterator[str]:
 
 def times_ms(t0: int, block: m.Block) -> list[int]:
     """The instants of a block, ms UTC."""
-    now, times = t0, []
-    for step in block.t:
-        now += step
-        times.append(now)
+    times = list(accumulate(block.t, initial=t0))
+    del times[0]
     return times
 
 

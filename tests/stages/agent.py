@@ -470,8 +470,8 @@ CONTRACT = (
         "wire contract",
         "time offsets are not added up",
         "edge_agent/contract/encoding.py",
-        "        now += step\n",
-        "        now = t0 + step\n",
+        "    times = list(accumulate(block.t, initial=t0))\n",
+        "    times = [t0] + [t0 + step for step in block.t]\n",
         (
             "tests/edge_agent/contract/test_encoding_stage.py::test_times_are_sums_of_their_steps",
             "tests/collector/intake/test_interpret_stage.py::test_offsets_add_up_from_the_message_to_each_instant",

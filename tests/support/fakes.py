@@ -34,7 +34,7 @@ class FakeLog:
             if record.key not in self._keys:
                 self._last += 1
                 self._keys.add(record.key)
-                self._records[self._last] = replace(record, offset=self._last)
+                self._records[self._last] = replace(record, offset=self._last, head=None)
         self._lanes |= {(s.site, s.gateway, s.epoch, s.lane): s for s in lanes}
         self._poison += [replace(one, id=len(self._poison) + n) for n, one in enumerate(poison, 1)]
         return self._last
