@@ -10,11 +10,12 @@ from edge_agent.common.clock import Clock
 from edge_agent.io.adapter import adapter_lag_us
 from edge_agent.io.link import Driver, Link, Stopped, Watch, open_link
 from edge_agent.model.bus_figures import BusFigures, Busy
+from edge_agent.model.bus_plan import Forecasts
 from edge_agent.model.health import Told
 from edge_agent.model.instants import Instants
 from edge_agent.model.line_cost import cost_of
 from edge_agent.model.points import Bus, Tcp
-from edge_agent.model.polling import Polling, Seen, Turn
+from edge_agent.model.polling import Came, Polling, Seen, Turn
 from edge_agent.model.reading import Happening, Reading
 from edge_agent.model.schedule import Wait
 from edge_agent.protocols.modbus import CONFIGURATION_CODES, Ask, Master, Span
@@ -65,6 +66,7 @@ class BusRunner:
         self._was_answering = False
         """An answer came since the link was last lost."""
         self._busy = Busy(now_ms)
+        self._forecasts = Forecasts()
         self._progress_ms = now_ms
         self._shown_ms = now_ms
         self._figures = self._snapshot(now_ms)
@@ -82,7 +84,7 @@ class BusRunner:
 
     def figures(self) -> BusFigures:
         """The state half a second ago at most, while the bus runs."""
-        return replace(self._figures, last_progress_ms=self._progress_ms)
+        return self._forecasts.beside(replace(self._figures, last_progress_ms=self._progress_ms), self._polling.planned)
 
     def _turn(self, driver: Driver) -> int:
         """One request, or none where nothing is due; how long to wait before the next turn, ms."""
@@ -91,6 +93,7 @@ class BusRunner:
         if now_ms - self._shown_ms >= _SNAPSHOT_MS:
             self._shown_ms = now_ms
             self._figures = self._snapshot(now_ms)
+        self._polling.replan(now_ms)
         if readings := self._polling.link_readings(now_ms):
             self._on_readings(readings)
         if not self._is_up(now_ms):
@@ -160,7 +163,8 @@ class BusRunner:
             self._lost(turn, failure)
             return Told()
         self._heard()
-        return self._polling.worked(turn, words, watch.turnaround_ms, watch.arrived_ms, self._clock.monotonic_ms())
+        came = Came(watch.arrived_ms, watch.turnaround_ms, watch.arrived_ms - watch.sent_ms)
+        return self._polling.worked(turn, words, came, self._clock.monotonic_ms())
 
     def _step(self, driver: Driver, turn: Turn) -> str:
         """Takes the steps of a turn; gives why one failed, or nothing. Raises LinkDown."""
@@ -215,7 +219,7 @@ class BusRunner:
             self._on_readings(self._instants.apart(told.readings))
 
     def _snapshot(self, now_ms: int) -> BusFigures:
-        tally = self._master.tally
+        tally, busy_share = self._master.tally, self._busy.share(now_ms)
         return BusFigures(
             id=self._bus.id,
             state="down" if self._down else "ok",
@@ -228,7 +232,8 @@ class BusRunner:
             retries=tally.retries,
             readings=self._polling.readings,
             missed=self._polling.missed,
-            busy_share=self._busy.share(now_ms),
-            devices=self._polling.figures(),
+            busy_share=busy_share,
+            measured=self._polling.measured(busy_share),
+            devices=self._polling.figures(now_ms),
             last_progress_ms=self._progress_ms,
         )

@@ -20,13 +20,28 @@ def bus_lines(body: Mapping[str, Any], span: Span) -> list[str]:
     for id, bus in body["buses"].items():
         since = _since(bus, body, span)
         busy = f", busy {100 * bus.get('busy_share', 0.0):.0f} %" if bus.get("state") == "ok" else _because(bus)
-        lines.append(f"bus      {id}: {bus.get('state', '')}{since}{busy}")
+        lines.append(f"bus      {id}: {bus.get('state', '')}{since}{busy}{_plan(bus) if bus.get('state') == 'ok' else ''}")
         for device in bus.get("devices", ()):
             lines.append(f"device   {device['id']}: {_device(device, body, span)}, {taken.get(device['id'], 0)} readings")
             if device["state"] != "silent":
                 points += [_point(device["id"], point, body, span) for point in device["points"] if _is_worth_a_line(point)]
     more = [f"point    ... and {len(points) - _POINTS_SHOWN} more, see --json"] if len(points) > _POINTS_SHOWN else []
     return [*(lines or ["buses    none"]), *points[:_POINTS_SHOWN], *more]
+
+
+def _plan(bus: Mapping[str, Any]) -> str:
+    """What was measured, and in brackets what the plan said (docs/plan.md)."""
+    measured, planned = bus.get("measured"), bus.get("planned")
+    if not measured or not planned:
+        return ""
+    text = f" (plan: {100 * planned['busy_share']:.0f} %)"
+    if measured["cycle_ms"] is not None:
+        text += f", fastest points every {measured['cycle_ms'] / 1000:.2g} s (plan: {planned['cycle_ms'] / 1000:.2g} s)"
+    late = [f"{figures['late_ms'] / 1000:.1f} s" for figures in (measured, planned)]
+    if late != ["0.0 s", "0.0 s"]:
+        point = f" ({measured['late_point']})" if measured["late_point"] else ""
+        text += f", slowest point{point} {late[0]} late (plan: {late[1]})"
+    return text
 
 
 def _device(device: Mapping[str, Any], body: Mapping[str, Any], span: Span) -> str:

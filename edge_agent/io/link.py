@@ -65,6 +65,8 @@ class Watch:
     """From the last byte of the last request to the first byte that came."""
     arrived_ms: int = 0
     """Monotonic time at which the last bytes came."""
+    sent_ms: int = 0
+    """Monotonic time at which the last byte of the last request was on the wire."""
 
 
 class Driver:
@@ -90,7 +92,7 @@ class Driver:
                 match action:
                     case Send():
                         self._send(action)
-                        watch.turnaround_ms = None
+                        watch.turnaround_ms, watch.sent_ms = None, self._sent_ms
                     case Receive():
                         answer = self._receive(action, watch)
                     case Flush():

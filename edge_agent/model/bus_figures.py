@@ -29,7 +29,25 @@ class DeviceFigures:
     errors: int = 0
     exceptions: int = 0
     """Since start, as its link series tell."""
+    busy_share: float = 0.0
+    """Share of the last minutes in which it was talked with."""
+    planned_busy_share: float | None = None
+    """What the plan expects of it."""
     points: tuple[PointHealth, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class PlanFigures:
+    """What a bus does, or should do by its plan. cycle_ms: how far apart readings of the fastest points are."""
+
+    busy_share: float
+    requests: int
+    wire_ms: float | None
+    """Of every request once."""
+    cycle_ms: float | None
+    late_ms: int
+    """How much longer than its period a point waits at most."""
+    late_point: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +70,9 @@ class BusFigures:
     """Turns left out because the bus was too slow."""
     busy_share: float = 0.0
     """Share of the last minute in which an exchange was under way."""
+    measured: PlanFigures | None = None
+    """Of the last five to ten minutes."""
+    planned: PlanFigures | None = None
     devices: tuple[DeviceFigures, ...] = ()
     last_progress_ms: int = 0
     """Monotonic time at which the bus last finished a turn."""

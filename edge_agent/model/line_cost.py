@@ -64,6 +64,11 @@ class Cost:
         character = 2 if self.framing == "ascii" else 1
         return DeviceCost(lead_us + _FRAME_BYTES[self.framing] * self.byte_us + answer_us, character * self.byte_us)
 
+    def reply_us(self, table: Table, count: int) -> float:
+        """Time of a reply on the wire."""
+        characters = _FRAME_BYTES[self.framing] - _ASK_BYTES[self.framing]
+        return (characters + (2 if self.framing == "ascii" else 1) * payload_bytes(table, count)) * self.byte_us
+
     def silent_us(self, device: Device) -> float:
         """Time that a request costs which is not answered."""
         return max(1000.0 * device.pause_ms, self.silence_us) + _ASK_BYTES[self.framing] * self.byte_us + 1000.0 * device.timeout_ms

@@ -17,12 +17,15 @@ _MOST_TICKS = 360
 _MOST_PLACES = 48
 
 
-def levelled(polls: Sequence[tuple[Poll, DeviceCost]]) -> list[Poll]:
-    """The polls, in their order, with phases."""
+def levelled(polls: Sequence[tuple[Poll, DeviceCost]], beside: Sequence[tuple[Poll, DeviceCost]] = ()) -> list[Poll]:
+    """The polls, in their order, with phases. beside: polls of the bus that have theirs already."""
     if not polls:
         return []
-    tick_ms = min(poll.period_ms for poll, _ in polls)
-    loads_ms = [0.0] * _horizon([poll for poll, _ in polls], tick_ms)
+    tick_ms = min(poll.period_ms for poll, _ in (*polls, *beside))
+    loads_ms = [0.0] * _horizon([poll for poll, _ in (*polls, *beside)], tick_ms)
+    for poll, cost in beside:
+        for tick, cost_ms in _landings(_steps(poll, cost, tick_ms), poll.phase_ms // tick_ms, len(loads_ms)):
+            loads_ms[tick] += cost_ms
     placed: dict[int, Poll] = {}
     for number, (poll, cost) in sorted(enumerate(polls), key=lambda item: item[1][0].period_ms):
         steps = _steps(poll, cost, tick_ms)

@@ -7,86 +7,30 @@ what came of it: `prepared`, then `worked`, `refused`, `faulted` or `failed`, ea
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from edge_agent.contract.quality import Quality
 from edge_agent.model.blocks import Block
-from edge_agent.model.bus_figures import DeviceFigures
-from edge_agent.model.health import NOTHING, DeviceHealth, Told, accepted_again, both
-from edge_agent.model.joint_plan import joint_plan
+from edge_agent.model.bus_figures import DeviceFigures, PlanFigures
+from edge_agent.model.bus_plan import BusPlan, Planned
+from edge_agent.model.forecast import name_of
+from edge_agent.model.health import NOTHING, Told, accepted_again, both
 from edge_agent.model.line_cost import Cost
-from edge_agent.model.link_health import PERIOD_MS, LinkHealth
-from edge_agent.model.phases import levelled
+from edge_agent.model.link_health import PERIOD_MS
+from edge_agent.model.pace import Pace
 from edge_agent.model.points import Bus, Device
 from edge_agent.model.poll import Poll, Turns, split, without_rides
-from edge_agent.model.preparation import Ahead, Preparation
+from edge_agent.model.polled import Came, Polled, Request, Seen, Turn
 from edge_agent.model.reading import Reading
 from edge_agent.model.reply import readings_of
 from edge_agent.model.schedule import Schedule, Wait
 
+__all__ = ["Came", "Polled", "Polling", "Request", "Seen", "Turn"]
 _REFUSED_PERIOD_MS = 3_600_000
 """How often a refused point is tried again."""
 _FAILING_PERIOD_MS = 60_000
 """How often a request is made that fails while its device answers others."""
-
-
-@dataclass(slots=True, eq=False)
-class Polled:
-    """One device, as it stands."""
-
-    settings: Device
-    health: DeviceHealth
-    link: LinkHealth
-    preparation: Preparation
-    failures: int = 0
-    """Requests without answer since the last answer."""
-    spoken_ms: int | None = None
-    """When something was last said to it."""
-
-
-@dataclass(slots=True, eq=False)
-class Request:
-    """One request of the plan, as it stands."""
-
-    number: int
-    device: Polled
-    turns: Turns
-    refusals: int = 0
-    set_aside: bool = False
-    slowed: bool = False
-
-    @property
-    def block(self) -> Block:
-        """What it asks now, or asked last."""
-        return self.turns.block
-
-    @property
-    def poll(self) -> Poll:
-        """All that it asks over time."""
-        return self.turns.poll
-
-
-@dataclass(frozen=True, slots=True)
-class Turn:
-    """One request whose turn it is. retries: how often it is sent again where nothing or nonsense comes."""
-
-    request: Request
-    block: Block
-    retries: int
-    is_probe: bool = False
-    is_keepalive: bool = False
-    """Asked so that the device does not miss its master: nobody waits for the values."""
-    steps: tuple[Ahead, ...] = ()
-    """To be taken first."""
-
-
-@dataclass(frozen=True, slots=True)
-class Seen:
-    """What an exchange met with on the line, retries included."""
-
-    timeouts: int = 0
-    errors: int = 0
-    exceptions: int = 0
+_REPLAN_MS = 60_000
+"""How often it is asked whether what was measured makes another plan."""
 
 
 class Polling:
@@ -99,24 +43,22 @@ class Polling:
         """
         self.readings = 0
         """Given since start."""
-        self._cost = cost
+        self._plan = BusPlan(bus, cost)
         self._schedule: Schedule[int] = Schedule(bus.probe_budget, seed, now_ms)
-        self._devices = [
-            Polled(device, DeviceHealth(device, now_ms), LinkHealth(device), Preparation(device)) for device in bus.devices
-        ]
+        self._devices = [Polled.of(device, now_ms) for device in bus.devices]
         self._requests: dict[int, Request] = {}
         self._numbers = 0
         self._longest_ms = max((self._turn_ms(device) for device in bus.devices), default=0)
         self._link_told_ms = now_ms
         self._began_ms = now_ms
-        planned = [
-            (device, poll, self._cost.of_device(device.settings))
-            for device in self._devices
-            for poll in joint_plan(device.settings, self._cost)
-        ]
-        placed = levelled([(poll, cost) for _, poll, cost in planned])
-        for (device, _, _), poll in zip(planned, placed, strict=True):
-            self._add(device, poll, now_ms)
+        self._replanned_ms = now_ms
+        self._pace = Pace(now_ms)
+        self._pace.begin(self._plan.fastest_ms)
+        self.planned: Planned = self._plan.now()
+        """The plan in force."""
+        for device in self._devices:
+            for poll in self._plan.polls_of(device.settings.id):
+                self._add(device, poll, now_ms)
 
     @property
     def missed(self) -> int:
@@ -170,6 +112,8 @@ class Polling:
         device = turn.request.device
         device.spoken_ms = now_ms
         device.link.count(seen.timeouts, seen.errors, seen.exceptions)
+        device.answers.busy.add(spent_ms, now_ms)
+        turn.request.spent_ms = spent_ms
         if turn.is_probe:
             self._schedule.spent(device.settings.id, spent_ms)
 
@@ -180,14 +124,46 @@ class Polling:
         self._link_told_ms = now_ms
         return [reading for device in self._devices for reading in device.link.readings(now_ms)]
 
+    def replan(self, now_ms: int) -> None:
+        """Once a minute: measured turn-arounds go into the plan, and a device is asked otherwise where that saves time."""
+        if now_ms - self._replanned_ms < _REPLAN_MS:
+            return
+        self._replanned_ms = now_ms
+        is_new = False
+        for device in self._devices:
+            measured_ms, id = device.answers.measured_ms, device.settings.id
+            requests = self._of(device)
+            if measured_ms is None or device.health.state != "ok" or any(each.set_aside or each.slowed for each in requests):
+                continue
+            if not self._plan.is_news(id, measured_ms):
+                continue
+            is_new = True
+            if self._plan.measured(id, measured_ms):
+                for request in requests:
+                    self._remove(request)
+                for poll in self._plan.polls_of(id):
+                    self._add(device, poll, now_ms)
+        if is_new:
+            self.planned = self._plan.now()
+
+    def measured(self, busy_share: float) -> PlanFigures:
+        """What the bus really does."""
+        requests = [request for request in self._requests.values() if not request.set_aside]
+        spent = [request.spent_ms for request in requests]
+        wire_ms = float(sum(each or 0 for each in spent)) if None not in spent else None
+        pace = self._pace.figures()
+        return PlanFigures(busy_share, len(requests), wire_ms, pace.cycle_ms, pace.late_ms, pace.late_point)
+
     # --- what came of a turn
 
-    def worked(self, turn: Turn, words: Sequence[int], turnaround_ms: int | None, taken_ms: int, now_ms: int) -> Told:
-        """The words came. taken_ms: when."""
-        request, device = turn.request, turn.request.device
+    def worked(self, turn: Turn, words: Sequence[int], came: Came, now_ms: int) -> Told:
+        """The words came."""
+        request, device, taken_ms = turn.request, turn.request.device, came.taken_ms
         told = [self._answered(device, now_ms)]
-        if turnaround_ms is not None:
-            device.link.answered(turnaround_ms)
+        if came.turnaround_ms is not None:
+            device.link.answered(came.turnaround_ms)
+        if came.reply_ms is not None:
+            device.answers.came(came.reply_ms - self._plan.cost.reply_us(turn.block.table, turn.block.count) / 1000)
         if turn.is_keepalive:
             return told[0]
         request.refusals = 0
@@ -198,6 +174,8 @@ class Polling:
                 told += [accepted_again(point, taken_ms) for point in request.block.points]
             request.set_aside = request.slowed = False
             self._schedule_on_grid(request, now_ms)
+        else:
+            self._pace.came(request.number, request.poll.period_ms, taken_ms, lambda: name_of(turn.block))
         readings = readings_of(turn.block, words, taken_ms)
         self.readings += len(readings)
         told.append(device.health.request_worked(request.number, turn.block.points, readings))
@@ -233,7 +211,7 @@ class Polling:
         told = device.health.failed(now_ms, reason)
         told = both(told, self._failed_turn(turn, Quality.BAD_COMM, reason, now_ms))
         if device.health.state == "silent":
-            device.preparation.lost()
+            self._lost(device)
             if not turn.is_keepalive:
                 turn.request.turns.again()
             self._schedule.suspend(device.settings.id, self._probe_cost_ms(device.settings), now_ms)
@@ -256,12 +234,19 @@ class Polling:
     def link_opened(self, now_ms: int) -> None:
         """The link is there again: everybody is asked at once, and set up anew."""
         for device in self._devices:
-            device.preparation.lost()
+            self._lost(device)
             self._schedule.resume(device.settings.id, now_ms)
 
-    def figures(self) -> tuple[DeviceFigures, ...]:
+    def figures(self, now_ms: int) -> tuple[DeviceFigures, ...]:
         """The devices now."""
-        return tuple(self._figures(device) for device in self._devices)
+        return tuple(self._figures(device, now_ms) for device in self._devices)
+
+    def _lost(self, device: Polled) -> None:
+        """Who knows what it forgot, and how long its points waited is not the bus's doing."""
+        device.preparation.lost()
+        device.answers.forget()
+        for request in self._of(device):
+            self._pace.forget(request.number)
 
     def _answered(self, device: Polled, now_ms: int) -> Told:
         device.failures = 0
@@ -286,13 +271,14 @@ class Polling:
         return [request for request in self._requests.values() if request.device is device]
 
     def _probe_cost_ms(self, device: Device) -> int:
-        return int(self._cost.silent_us(device) / 1000) + 1
+        return int(self._plan.cost.silent_us(device) / 1000) + 1
 
     def _turn_ms(self, device: Device) -> int:
         """The longest that a turn of the device usually lasts: nobody answers, and after a rest it is asked again."""
         return (device.retries + 1) * self._probe_cost_ms(device) + device.retries * device.timeout_ms
 
     def _slow(self, request: Request, least_ms: int, now_ms: int) -> None:
+        self._pace.forget(request.number)
         period_ms = max(request.poll.period_ms, least_ms)
         self._schedule.add(request.number, request.device.settings.id, period_ms, now_ms + period_ms)
 
@@ -304,10 +290,14 @@ class Polling:
 
     def _replace(self, request: Request, parts: Sequence[Poll], now_ms: int) -> None:
         """These requests stand for one, and are made at once."""
-        self._schedule.remove(request.number)
-        del self._requests[request.number]
+        self._remove(request)
         for part in parts:
             self._add(request.device, part, now_ms)
+
+    def _remove(self, request: Request) -> None:
+        self._schedule.remove(request.number)
+        self._pace.forget(request.number)
+        del self._requests[request.number]
 
     def _schedule_on_grid(self, request: Request, now_ms: int) -> None:
         """A request goes back to its period: its next turn is the next instant of its grid."""
@@ -315,7 +305,7 @@ class Polling:
         next_ms = origin_ms + ((now_ms - origin_ms) // period_ms + 1) * period_ms
         self._schedule.add(request.number, request.device.settings.id, period_ms, next_ms, origin_ms)
 
-    def _figures(self, device: Polled) -> DeviceFigures:
+    def _figures(self, device: Polled, now_ms: int) -> DeviceFigures:
         health, link, id = device.health, device.link, device.settings.id
         return DeviceFigures(
             id=id,
@@ -329,5 +319,6 @@ class Polling:
             timeouts=link.timeouts,
             errors=link.errors,
             exceptions=link.exceptions,
+            busy_share=device.answers.busy.share(now_ms),
             points=health.points,
         )

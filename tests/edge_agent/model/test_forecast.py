@@ -10,7 +10,7 @@ from edge_agent.common.problem import ProblemError
 from edge_agent.model.forecast import forecast
 from edge_agent.model.line_cost import cost_of
 from edge_agent.model.points import Bus, Device, Point, Serial, Step, Tcp
-from edge_agent.model.polling import Polling
+from edge_agent.model.polling import Came, Polling
 from edge_agent.model.schedule import Wait
 
 
@@ -40,7 +40,7 @@ def played(made: Bus, until_ms: int = 600_000) -> tuple[float, dict[int, float]]
             continue
         spent_us = cost.of_device(turn.request.device.settings).of(turn.block.table, turn.block.count)
         now_us, busy_us = now_us + spent_us, busy_us + spent_us
-        polling.worked(turn, [0] * turn.block.count, 20, now_ms, now_ms)
+        polling.worked(turn, [0] * turn.block.count, Came(now_ms, 20), now_ms)
         polling.spent(turn, int(spent_us / 1000), now_ms)
         for point in turn.block.points:
             if point.series in last and now_ms > 100_000:

@@ -8,7 +8,7 @@ from itertools import pairwise
 from edge_agent.model.blocks import Block
 from edge_agent.model.line_cost import cost_of
 from edge_agent.model.points import Bus, Device, Point, Serial
-from edge_agent.model.polling import Polling, Turn
+from edge_agent.model.polling import Came, Polling, Turn
 from edge_agent.model.reading import Reading
 from edge_agent.model.schedule import Wait
 
@@ -45,7 +45,7 @@ class Run:
             self.now_ms += EXCHANGE_MS
             code = self.outcome(turn.block)
             if code == 0:
-                told = self.polling.worked(turn, [7] * turn.block.count, 10, self.now_ms, self.now_ms)
+                told = self.polling.worked(turn, [7] * turn.block.count, Came(self.now_ms, 10), self.now_ms)
             elif code < 0:
                 told = self.polling.failed(turn, "timeout", self.now_ms)
             else:
@@ -77,7 +77,7 @@ def test_a_ride_that_is_refused_is_split_off_and_the_rest_goes_on() -> None:
     run.until(30_000)
     assert all(gap <= 1000 + 4 * EXCHANGE_MS for gap in gaps(run.times(0)))
     assert run.times(1) == []
-    assert run.polling.figures()[0].refused == ("p1",)
+    assert run.polling.figures(0)[0].refused == ("p1",)
 
 
 def test_a_ride_that_is_never_answered_does_not_cost_the_fast_points() -> None:
