@@ -97,7 +97,7 @@ def _together(
     elif not other.file.enabled:
         what = f"`{name}` is not read, and `{point.file.id}` needs it."
         findings.add("CFG039", mark, what, f"write `enabled: true` at `{name}`.", place)
-    elif other.file.scale_by or other.file.plus or other.file.valid_when is not None:
+    elif _leans_on_points(other.file, parameters):
         findings.add("CFG039", mark, f"`{name}` leans on other points itself.", "name a point that does not.", place)
     elif point.file.group is None or other.file.group != point.file.group:
         what = f"`{name}` is not read in one request with `{point.file.id}`, so their values would not belong together."
@@ -105,6 +105,11 @@ def _together(
     elif point.file.write is not None and path[0] != "valid_when":
         what = "The scale of this point stands in the device; what would be written is not known here."
         findings.add("CFG033", _mark(point, "write"), what, "leave `write` out.", place)
+
+
+def _leans_on_points(file: PointFile, parameters: Sequence[str]) -> bool:
+    """True where its value is reckoned from other points; what a parameter multiplies is known beforehand."""
+    return any(factor.of not in parameters for factor in file.scale_by) or bool(file.plus) or file.valid_when is not None
 
 
 def _parameters(tree: Located, parameters: Sequence[ParameterFile], findings: Findings) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from fractions import Fraction
 from functools import cache
 from pathlib import Path
@@ -13,7 +14,7 @@ from edge_agent.common.folders import data_folders
 from edge_agent.config.profile_file import PointFile, ProfileFile
 from edge_agent.config.profiles import profile_paths, read_profile
 from edge_agent.config.proof import proof
-from edge_agent.config.transcript import Transcript, read_transcript
+from edge_agent.config.transcript import Exchange, Transcript, read_transcript
 from edge_agent.contract.roles import ROLES
 from edge_agent.contract.units import UNITS
 from tests.support.profile_transcripts import Reckoned, asked, image_of, places_of, readings_in
@@ -21,6 +22,8 @@ from tests.support.transcripts import device_of
 
 PATHS = profile_paths(data_folders("device_profiles"))
 TRANSCRIPTS = Path(__file__).parents[2] / "transcripts" / "profiles"
+VARIANTS = [path for path in sorted(TRANSCRIPTS.glob("*.txt")) if "." in path.stem]
+"""`MAKER-MODEL.WHAT.txt`: other parameters, other codes, what is not valid."""
 
 
 @cache
@@ -29,9 +32,22 @@ def file_of(name: str) -> ProfileFile:
 
 
 @cache
-def transcript_of(name: str) -> Transcript:
-    path = TRANSCRIPTS / f"{name.replace('/', '-')}.txt"
+def transcript_at(path: Path) -> Transcript:
     return read_transcript(path.read_text(encoding="utf-8"), path.name)
+
+
+def transcript_of(name: str) -> Transcript:
+    return transcript_at(TRANSCRIPTS / f"{name.replace('/', '-')}.txt")
+
+
+def transcripts_of(name: str) -> list[Transcript]:
+    """The profile's own, and its variants."""
+    stem = name.replace("/", "-")
+    return [transcript_of(name), *(transcript_at(path) for path in VARIANTS if path.stem.split(".")[0] == stem)]
+
+
+def transcript_of_one(transcript: Transcript, exchange: Exchange) -> Transcript:
+    return replace(transcript, exchanges=(exchange,))
 
 
 @cache
@@ -62,7 +78,55 @@ def test_there_is_one_of_every_class_the_first_release_promises() -> None:
 
 
 def test_every_transcript_belongs_to_a_profile() -> None:
-    assert sorted(path.stem for path in TRANSCRIPTS.glob("*.txt")) == sorted(name.replace("/", "-") for name in PATHS)
+    mains = {name.replace("/", "-") for name in PATHS}
+    assert {path.stem for path in TRANSCRIPTS.glob("*.txt")} - {path.stem for path in VARIANTS} == mains
+    assert all(transcript_at(path).header["profile"].replace("/", "-") == path.stem.split(".")[0] for path in VARIANTS)
+
+
+@pytest.mark.parametrize("path", VARIANTS, ids=lambda path: path.stem)
+def test_the_product_proves_every_variant(path: Path, tmp_path: Path) -> None:
+    transcript = transcript_at(path)
+    name = transcript.header["profile"]
+    outcome = proof(transcript, device_of(name, transcript, tmp_path))
+    assert outcome.problems == ()
+    assert sum(len(exchange.shown) for exchange in transcript.exchanges) == len(outcome.values)
+
+
+@pytest.mark.parametrize("name", [name for name in PATHS if file_of(name).parameters])
+def test_every_parameter_is_tried_beside_its_default(name: str) -> None:
+    tried = {(key, value) for transcript in transcripts_of(name) for key, value in transcript.parameters.items()}
+    for parameter in file_of(name).parameters:
+        assert {value for key, value in tried if key == parameter.id} - {parameter.default}, parameter.id
+
+
+@pytest.mark.parametrize("name", PATHS)
+def test_every_condition_on_other_points_is_shown_true_and_false(name: str, tmp_path: Path) -> None:
+    leaning = {point.id for point in file_of(name).points if point.valid_when is not None}
+    seen = set()
+    for transcript in transcripts_of(name) if leaning else []:
+        for point, value, quality in proof(transcript, device_of(name, transcript, tmp_path)).values:
+            seen |= {(point.id, value is not None and quality == "good")}
+    assert {(point, there) for point in leaning for there in (True, False)} <= seen
+
+
+@pytest.mark.parametrize("name", PATHS)
+def test_a_unit_that_the_device_tells_is_shown_in_two_of_its_codes_and_in_one_that_is_not_known(name: str, tmp_path: Path) -> None:
+    parameters = {parameter.id for parameter in file_of(name).parameters}
+    told = {(f.of, p.id) for p in file_of(name).points for f in p.scale_by if f.of not in parameters and f.factors}
+    for code in {code for code, _ in told}:
+        shown = [
+            {point.id: value for point, value, _ in proof(transcript_of_one(t, exchange), device_of(name, t, tmp_path)).values}
+            for t in transcripts_of(name)
+            for exchange in t.exchanges
+        ]
+        pairs = [
+            (values[code], values[scaled])
+            for values in shown
+            for of, scaled in told
+            if of == code and {of, scaled} <= values.keys()
+        ]
+        assert len({said for said, value in pairs if value is not None}) >= 2
+        assert any(value is None for _, value in pairs)
 
 
 def test_the_list_in_the_docs_is_complete_and_says_what_is_confirmed() -> None:
