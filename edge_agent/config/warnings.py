@@ -13,10 +13,14 @@ from edge_agent.config.site_file import BusFile, SiteFile
 
 
 def warnings_of(tree: Located, file: SiteFile, parts: Mapping[str, DeviceParts]) -> tuple[Problem, ...]:
-    """CFG050 serial settings that are not the profile's, CFG051 a password sent in the clear, CFG052 profiles not yet verified."""
+    """CFG050 serial settings that are not the profile's, CFG051 a password sent in the clear, CFG052 profiles not yet verified,
+
+    CFG053 a scale over one that stands in the device.
+    """
     findings = Findings()
     for number, bus in enumerate(file.buses):
         _serial_settings(tree, number, bus, parts, findings)
+        _scales(tree, number, bus, parts, findings)
     for number, broker in enumerate(file.mqtt.brokers):
         secret = file.mqtt.username if broker.username is None else broker.username
         if secret and (broker.tls or file.mqtt.tls) is None and not _is_loopback(broker.host):
@@ -43,6 +47,20 @@ def _serial_settings(tree: Located, number: int, bus: BusFile, parts: Mapping[st
             path = ("buses", number, "devices", index)
             what = f"The line runs at {ours}; `{profile.name}` comes with {theirs}."
             findings.add("CFG050", place_of(tree, path), what, "set the instrument to the line's settings.", context_of(tree, path))
+
+
+def _scales(tree: Located, number: int, bus: BusFile, parts: Mapping[str, DeviceParts], findings: Findings) -> None:
+    """A site file that was written for a profile without `scale_by` would now scale twice."""
+    for index, device in enumerate(bus.devices):
+        profile, path = parts[device.id].profile, ("buses", number, "devices", index)
+        leaning = {point.id for point in profile.file.points if point.scale_by} if profile is not None else set()
+        said = tree.get(*path, "points")
+        for at in said.items if said is not None else []:
+            name, scale = at.get("id"), at.get("scale")
+            if name is not None and name.text in leaning and scale is not None and at.get("scale_by") is None:
+                what = f"`{name.text}` is scaled by what the device or a parameter says, and by this `scale` too."
+                do = "leave `scale` out, or write `scale_by: []` beside it if this scale is all of it."
+                findings.add("CFG053", scale.mark, what, do, context_of(tree, path))
 
 
 def _is_loopback(host: str) -> bool:

@@ -54,14 +54,14 @@ def test_a_site_with_a_line_and_a_network(capfd: pytest.CaptureFixture[str]) -> 
     assert lan.startswith(
         "bus lan busy 2 %, every point in time   (127.0.0.1:5020, tcp)\nrequests 1, everything once takes 0.02 s;"
     )
-    assert line.startswith("bus rs485-1 busy 21 %, every point in time   (/dev/ttyUSB0, 9600 8N1, rtu)\nrequests 16, ")
+    assert line.startswith("bus rs485-1 busy 21 %, slowest point 0.1 s late   (/dev/ttyUSB0, 9600 8N1, rtu)\nrequests 16, ")
     assert "asked while silent every" in out
     assert "addresses" not in out
 
 
 def test_requests_are_listed_where_that_is_wanted(capfd: pytest.CaptureFixture[str]) -> None:
     _, out, _ = call(capfd, "plan", SITE, "--requests")
-    assert any(text.split()[:6] == ["level", "holding", "4;", "2-6", "2", "s;"] for text in out.splitlines())
+    assert any(text.split()[:5] == ["level", "holding", "2-6", "2", "s"] for text in out.splitlines())
     assert len([text for text in out.splitlines() if " holding " in text or " input " in text]) == 17
 
 
@@ -70,14 +70,14 @@ def test_json_says_all_of_it(capfd: pytest.CaptureFixture[str]) -> None:
     body = json.loads(out)
     assert (code, err, body["schema"], body["site"]) == (0, "", "plan/1", "dawan")
     bus = body["buses"][1]
-    assert bus["words"] == "bus rs485-1 busy 21 %, every point in time"
+    assert bus["words"] == "bus rs485-1 busy 21 %, slowest point 0.1 s late"
     assert bus["requests"] == sum(len(device["requests"]) for device in bus["devices"]) == 16
     assert bus["busy_share"] == pytest.approx(sum(device["busy_share"] for device in bus["devices"]), abs=1e-3)
     assert bus["busy_share"] < bus["separate_busy_share"]
-    assert (bus["late_ms"] < 50, bus["problem"]) == (True, None)
+    assert (bus["late_ms"] < 60, bus["problem"]) == (True, None)
     assert bus["cycle_ms"] == bus["asked_cycle_ms"] == 1000
     asked = bus["devices"][2]["requests"][0]
-    assert [(each["every"], each["first"], each["last"]) for each in asked["reads"]] == [(1, 4, 4), (1800, 2, 6)]
+    assert [(each["every"], each["first"], each["last"]) for each in asked["reads"]] == [(1, 2, 6)]
 
 
 def test_a_bus_with_too_much_to_do_is_told_what_to_change(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:

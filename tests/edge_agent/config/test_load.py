@@ -122,10 +122,10 @@ def test_the_site_file_overrides_the_profile_point_by_point(tmp_path: Path) -> N
     points = {point.id: point for point in probe.points}
     assert list(points) == ["unit-code", "decimals", "level", "range-full", "extra"]
     level = points["level"]
-    assert (level.role, level.scale, level.decimals, level.unit, level.address) == ("well.level", 0.01, 2, "m", 4)
+    assert (level.role, level.scale, level.decimals, level.unit, level.address) == ("well.level", 0.01, None, "m", 4)
     assert level.limits == Limits(low=1)
     assert (points["decimals"].period_ms, level.period_ms, points["unit-code"].period_ms) == (7_200_000, 3000, 3000)
-    assert (probe.part_of, probe.fed_by, probe.timeout_ms, probe.profile_version) == ("pump-1", ("meter",), 500, "1")
+    assert (probe.part_of, probe.fed_by, probe.timeout_ms, probe.profile_version) == ("pump-1", ("meter",), 500, "2")
 
 
 def test_the_birth_tells_series_devices_and_equipment(tmp_path: Path) -> None:
