@@ -249,6 +249,7 @@ class Publisher:
             dates=dates,
         )
         before, began_s, failed = self._figures.sessions, time.monotonic(), None
+        is_return = self._returning
         self._figures = replace(self._figures, broker=address, dates_checked=dates)
         self._session, self._next_try_at_s, self._returning = session, None, False
         knocking = self._knock_from(at, session)
@@ -269,8 +270,10 @@ class Publisher:
             self._unheard_before += session.unheard
             self._air_before += session.air + knocking.air
         was_up = self._figures.sessions > before
-        if at == 0:
-            self._return_after_s = self._return_s if was_up else min(2 * self._return_after_s, LONGEST_RETURN_S)
+        if at == 0 and was_up:
+            self._return_after_s = self._return_s
+        elif at == 0 and is_return:  # its door opened to a knock; while every broker is away nobody knocks, and nothing is learnt
+            self._return_after_s = min(2 * self._return_after_s, LONGEST_RETURN_S)
         if was_up and time.monotonic() - began_s >= HELD_S:
             self._backoff.reset()
         is_last = at + 1 == len(self._brokers)

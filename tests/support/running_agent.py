@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import TracebackType
 from typing import Any
 
 from edge_agent.agent import Agent, Folders, Machine, Wish
@@ -81,7 +82,8 @@ class FixedKernel:
 
 @dataclass
 class RunningAgent:
-    """Starts with `start`, ends with `stop`; a failure of the agent is raised by `stop`."""
+    """Starts with `start`, ends with `stop`; a failure of the agent is raised by `stop`. As a context it is started, and never
+    outlives a test that failed."""
 
     loaded: LoadedSite
     folder: Path
@@ -100,6 +102,13 @@ class RunningAgent:
         self.thread = threading.Thread(target=self._run, name="agent")
         self.thread.start()
         return self
+
+    def __enter__(self) -> RunningAgent:
+        return self.start()
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if self.thread.is_alive():
+            self.stop()
 
     def stop(self, timeout_s: float = 10.0) -> None:
         self.wishes.put(Wish.STOP)

@@ -3,10 +3,12 @@
 with SlowLink(broker.port, delay_s=0.15) as link:      # 300 ms round trip
     ... connect to link.port ...
     link.silent = True                                 # half-open: nothing passes any more, and nobody is told
+    link.deafen()                                      # the same one layer below: not even the kernel acknowledges a byte
 """
 
 from __future__ import annotations
 
+import ctypes
 import heapq
 import selectors
 import socket
@@ -15,6 +17,23 @@ import time
 from types import TracebackType
 
 RECEIVE_BYTES = 16_384
+SO_ATTACH_FILTER = 26
+
+
+class _Instruction(ctypes.Structure):
+    """struct sock_filter of <linux/filter.h>."""
+
+    _fields_ = (("code", ctypes.c_ushort), ("jt", ctypes.c_ubyte), ("jf", ctypes.c_ubyte), ("k", ctypes.c_uint))
+
+
+class _Filter(ctypes.Structure):
+    """struct sock_fprog."""
+
+    _fields_ = (("len", ctypes.c_ushort), ("filter", ctypes.POINTER(_Instruction)))
+
+
+RETURN_NOTHING = (_Instruction * 1)(_Instruction(0x06, 0, 0, 0))
+"""BPF: of every packet no byte is taken."""
 
 
 class SlowLink:
@@ -48,6 +67,11 @@ class SlowLink:
         for thread in self._threads:
             thread.join(5)
 
+    def deafen(self) -> None:
+        """From now on every packet of the present clients is thrown away before TCP sees it, as on a line that is dead."""
+        for near in self._open:
+            near.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, bytes(_Filter(1, RETURN_NOTHING)))
+
     def _accept(self) -> None:
         self._listener.settimeout(0.05)
         while not self._over.is_set():
@@ -58,6 +82,7 @@ class SlowLink:
             except OSError:
                 return
             self.accepted += 1
+            self._open.append(near)
             far = socket.create_connection(self._to)
             thread = threading.Thread(target=self._carry, args=(near, far), daemon=True)
             self._threads.append(thread)
