@@ -146,14 +146,14 @@ class Broker:
             if connection.gateway == (gateway if kind is Kind.RECEIPT else ""):
                 connection.deliver(gateway, kind, payload, retained=True)
 
-    def die(self) -> None:
-        """Forgets everything under way; retained messages are lost, or old ones come back."""
+    def die(self, away_ms: int | None = None) -> None:
+        """Forgets everything under way; retained messages are lost, or old ones come back. away_ms: else as planned."""
         self.is_up = False
         self._retained = dict(self._saved) if self.world.likely(self.plan.stale_retained) else {}
         for connection in self.connections:
             if connection.is_up:
                 connection.drop()
-        self.world.after(self.world.between(500, self.plan.broker_away_ms), self._back)
+        self.world.after(self.world.between(500, self.plan.broker_away_ms) if away_ms is None else away_ms, self._back)
 
     def _back(self) -> None:
         self.is_up = True

@@ -84,9 +84,10 @@ class Card:
         """Readings in messages that cannot be read, by their heads."""
         return sum(self.stored[key].readings for key in keys if key in self.stored)
 
-    def rot(self) -> ev.Stored | None:
-        """A bit flips somewhere in a message; which one it was."""
+    def rot(self, is_telling: bool = False) -> ev.Stored | None:
+        """A bit flips somewhere in a message; which one it was. is_telling: in one that tells of gaps, if there is any."""
         sound = [key for key, stored in self.stored.items() if stored.kind == "data" and key not in self.rotten]
+        sound = [key for key in sound if self.stored[key].gaps] if is_telling else sound
         if not sound:
             return None
         key = self._world.chance.choice(sound)
@@ -134,7 +135,7 @@ class FileCard(Card):
         """By the product."""
         return self._file.readings_of(keys)
 
-    def rot(self) -> ev.Stored | None:
+    def rot(self, is_telling: bool = False) -> ev.Stored | None:
         """Bits of real files flip in tests of their own."""
         return None
 

@@ -170,6 +170,10 @@ class Readers:
             while not self.judge.turn(self.judged):
                 pass
 
+    def waits(self) -> bool:
+        """True if something waits for its birth."""
+        return bool(self.written.held or (self.judged is not None and self.judged.held))
+
     def safe(self) -> int:
         """What the log must keep lies above this offset."""
         return min(self.written.safe, self.judged.safe if self.judged is not None else self.written.safe)

@@ -172,6 +172,9 @@ class SimCollector:
         except Struck:
             self.crash()
             return
+        if readers.waits() and self._world.likely(self._plan.waiting_deaths):
+            self.crash()
+            return
         if not is_pulse and self._world.chance.random() < 0.05:
             aged = self.log.offset_before(self.clock.utc_ms() - RETENTION_MS)
             self.log.trim(min(aged, readers.safe() + 1))

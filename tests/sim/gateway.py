@@ -173,6 +173,11 @@ class SimGateway:
         if self.courier is not None:
             self.feed(ev.NewBirth(self._birth()))
 
+    def change_and_restart(self) -> None:
+        """The agent dies, and comes back with another configuration."""
+        self._software += 1
+        self.crash()
+
     def resume(self) -> None:
         """Takes readings again."""
         self.is_taking = True
@@ -259,11 +264,12 @@ class SimGateway:
         found, missing = self.card.fetch(fetch.span.each())
         self.feed(ev.Fetched(found, missing, self.card.readings_of(missing)))
 
-    def rot(self) -> None:
-        """A bit flips on the card."""
-        rotten = self.card.rot()
+    def rot(self, is_telling: bool = False) -> bool:
+        """A bit flips on the card; False if there is none that could. is_telling: in what tells of gaps."""
+        rotten = self.card.rot(is_telling)
         if rotten is not None:
             self._world.note(f"{self.name}: {rotten.key} is damaged on the card")
+        return rotten is not None
 
     # --- the link ---
 

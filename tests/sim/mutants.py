@@ -35,9 +35,14 @@ class Planted:
 
 FIRST = 100
 SEEDS = range(FIRST, FIRST + 12)
-"""Within these most bugs are noticed; others need a small outbox, or the warning engine."""
+"""Within these most bugs are noticed; others need a small outbox, bad days, or the warning engine."""
 TIGHT = [seed for seed in range(FIRST, FIRST + 300) if plan(seed).settings.max_bytes < TIGHT_BYTES][:12]
+BAD_DAYS = [seed for seed in range(FIRST, FIRST + 300) if plan(seed).bad_days][:12]
 SEEDS_OF: dict[str, Sequence[int]] = {
+    "FailedWriteBelieved": BAD_DAYS,
+    "WriteBelievedWhenAsked": BAD_DAYS,
+    "DamageForgotten": BAD_DAYS,
+    "TellerForgotten": BAD_DAYS,
     "DropUntold": TIGHT,
     "NewestDropped": TIGHT,
     "StatePassesChanges": range(FIRST, FIRST + 100, ENGINE_EVERY),
@@ -73,6 +78,8 @@ def _inside(**planted: type) -> Parts:
         holding: Holding = self.holding
         if "window" in planted:
             holding.window = planted["window"](settings)
+        if "durability" in planted:
+            holding.durability = planted["durability"](settings, holding.outbox)
         if "receipts" in planted:
             self._receipts = planted["receipts"]()
         if "lane" in planted:
@@ -100,9 +107,13 @@ def _all() -> dict[str, Planted]:
     a, c = agent, county
     rows: list[tuple[str, type, Parts]] = [
         ("outbox", a.ForgottenWhenSent, _courier(a.ForgottenWhenSent)),
+        ("outbox", a.FailedWriteBelieved, _courier(a.FailedWriteBelieved)),
+        ("outbox", a.WriteBelievedWhenAsked, _courier(a.WriteBelievedWhenAsked)),
         ("outbox", a.EarlierRunForgotten, _courier(a.EarlierRunForgotten)),
         ("outbox", a.DropUntold, _inside(holding=a.DropUntold)),
         ("outbox", a.NewestDropped, _inside(holding=a.NewestDropped)),
+        ("outbox", a.DamageForgotten, _inside(holding=a.DamageForgotten)),
+        ("outbox", a.TellerForgotten, _inside(holding=a.TellerForgotten)),
         ("outbox", a.LowAheadOfHeld, _courier(a.LowAheadOfHeld)),
         ("outbox", a.LaneLowJumps, _inside(lane=a.LaneLowJumps)),
         ("window", a.NewSequenceOnResend, _courier(a.NewSequenceOnResend)),

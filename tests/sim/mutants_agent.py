@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 
 import msgspec
 
@@ -10,6 +11,7 @@ from edge_agent.contract import encoding
 from edge_agent.contract import message as m
 from edge_agent.delivery import machine as ev
 from edge_agent.delivery.courier import Courier
+from edge_agent.delivery.durability import Durability
 from edge_agent.delivery.holding import Holding
 from edge_agent.delivery.outbox import Held, LaneHeld, Outbox
 from edge_agent.delivery.receipts import Applied, Receipts
@@ -80,6 +82,23 @@ class ForgottenWhenSent(Courier):
         return actions
 
 
+class FailedWriteBelieved(Courier):
+    """Takes a write that the medium refused for a good one."""
+
+    def step(self, now_ms: int, event: ev.Event) -> list[ev.Action]:
+        return super().step(now_ms, ev.Written(event.token) if isinstance(event, ev.WriteFailed) else event)
+
+
+class WriteBelievedWhenAsked(Courier):
+    """Believes a write durable as soon as it is asked for."""
+
+    def step(self, now_ms: int, event: ev.Event) -> list[ev.Action]:
+        actions = super().step(now_ms, event)
+        for write in [action for action in actions if isinstance(action, ev.Write)]:
+            actions = [*actions, *super().step(now_ms, ev.Written(write.token))]
+        return actions
+
+
 class EarlierRunForgotten(Courier):
     """Forgets at the start what an earlier run left."""
 
@@ -98,6 +117,14 @@ class ForgedReceiptBelieved(Receipts):
             lane = outbox.lanes.get((claim.e, claim.l))
             applied.released += list(lane.of_seq.values()) if lane is not None else []
         return applied
+
+
+class NewLogIgnored(Receipts):
+    """Another log id is no news."""
+
+    def read(self, receipt: m.Receipt, outbox: Outbox, epoch: str, sent: object) -> Applied:
+        applied = super().read(receipt, outbox, epoch, sent)  # type: ignore[arg-type]
+        return replace(applied, is_new_log=False)
 
 
 class HolesReleased(Receipts):
@@ -161,6 +188,38 @@ class NewestDropped(Holding):
         if other.kind == "data" and not other.gaps and other is not held:
             self.confirm(other)
         super().drop(now_ms, held, why)
+
+
+class DamageForgotten(Holding):
+    """What cannot be read back is given up without a word."""
+
+    def lose(self, now_ms: int, keys: Sequence[ev.Key], readings: int) -> list[m.Gap]:
+        self._tell = lambda *_: None  # type: ignore[method-assign]
+        try:
+            return super().lose(now_ms, keys, readings)
+        finally:
+            del self._tell
+
+
+class TellerForgotten(Holding):
+    """What a damaged message had told of gaps is not told again."""
+
+    def tell_lost(self, now_ms: int, lost: ev.Lost) -> None:
+        self._tell(now_ms, [m.Gap(*lost.key, lost.key.seq, lost.readings, "damaged")])
+
+
+class BirthNotWritten(Durability):
+    """A birth that had its receipt does not go to disk with what refers to it."""
+
+    def _births_of(self, add: list[Held], drafted: set[str]) -> list[Held]:
+        return []
+
+
+class NothingAhead(SendWindow):
+    """Nothing goes ahead of the order of sending, however many holes a lane has."""
+
+    def hasten(self, keys: Iterable[ev.Key]) -> None:
+        pass
 
 
 class AnchorNotAwaited(Holding):

@@ -148,6 +148,27 @@ class WriterSkipsRefused(Writer):
         return True
 
 
+class WriterCursorIsPosition(Writer):
+    """The cursor passes what still waits for its birth."""
+
+    def _begin(self) -> Following:
+        return _Passing(self._understand, self._store.cursor())
+
+
+class _Passing(Following):
+    @property
+    def safe(self) -> int:
+        return self.position
+
+
+class JudgeForgetsHeld(SimJudge):
+    """What waits for its birth is not taken up again after a restart."""
+
+    def _begin(self) -> Following:
+        self._held = ()
+        return super()._begin()
+
+
 class JudgeStartsAnew(SimJudge):
     """Judges with a new engine behind the saved cursor."""
 

@@ -30,6 +30,10 @@ STEADY: dict[str, Any] = dict.fromkeys(
     0,
 )
 """Off in every other seed with the warning engine: what an old epoch brings late is counted, not judged, and cannot be compared."""
+BAD_EVERY, BAD = 16, 4
+"""Seeds that leave this rest have bad days (bad_day.py), every other one of them with a small outbox."""
+SMALL_BYTES = 20_000
+"""Of an outbox that overflows."""
 CALMER = 0.2
 """Rates of the standard pace against those of the others."""
 
@@ -87,6 +91,9 @@ class Plan:
     store_outages: float
     store_failures: float
     """Chance that a write of the store or of the operations database fails."""
+    bad_days: float = 0.0
+    waiting_deaths: float = 0.0
+    """Chance that the collector dies after a turn that leaves something waiting for its birth."""
 
 
 CLASSES: dict[str, tuple[str, ...]] = {
@@ -103,6 +110,7 @@ CLASSES: dict[str, tuple[str, ...]] = {
     "rot": ("rot",),
     "lies": ("lies",),
     "store": ("store_outages", "store_failures"),
+    "days": ("bad_days", "waiting_deaths"),
 }
 """Classes of faults that a shrinking run switches off."""
 
@@ -134,7 +142,7 @@ def plan(seed: int) -> Plan:
         window_ms=chance.choice((2000, 10_000, 10_000)),
         in_flight=chance.choice((1, 4, 32)),
         resend_ms=chance.choice((2000, 10_000)),
-        max_bytes=20_000 if chance.random() < 0.1 else 256 << 20,
+        max_bytes=SMALL_BYTES if chance.random() < 0.1 else 256 << 20,
         receipt_hold_ms=chance.choice((0, 1000, 5000)),
         newest_first=chance.random() < 0.25 and not has_engine,
     )
@@ -180,6 +188,16 @@ def plan(seed: int) -> Plan:
         store_failures=some(0.02, 0.2, off=0.5),
         loss=some(0.01, 0.1, off=0.5),
     )
+    if seed % BAD_EVERY == BAD:
+        made = _bad(made, is_small=bool(seed // BAD_EVERY % 2))
     if has_engine and seed % (2 * ENGINE_EVERY) == 0:
-        return replace(made, settings=replace(settings, in_flight=1), **STEADY)
+        return replace(made, settings=replace(made.settings, in_flight=1), **STEADY)
     return made
+
+
+def _bad(made: Plan, is_small: bool) -> Plan:
+    """With bad days; where the warning engine runs, with deaths of the collector alone, so that its warnings can be compared."""
+    if made.has_engine:
+        return replace(made, waiting_deaths=0.5)
+    settings = replace(made.settings, max_bytes=SMALL_BYTES if is_small else made.settings.max_bytes)
+    return replace(made, settings=settings, bad_days=1.0 if made.pace == "standard" else 4.0, waiting_deaths=0.5)

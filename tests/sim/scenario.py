@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from tests.sim import rest
+from tests.sim.bad_day import BadDays
 from tests.sim.broker import Broker, Connection
 from tests.sim.card import Card, FileCard
 from tests.sim.consumers import Consumers
@@ -80,6 +81,7 @@ class Line:
         cards = {name: FileCard(world, plan, folder / f"{name}.db") if plan.has_files else Card(world, plan) for name in names}
         self.gateways = [SimGateway(name, world, plan, self.broker, self.oracles, card) for name, card in cards.items()]
         self.liar = Liar(world, self.broker, self.collector, self.gateways)
+        self.bad_days = BadDays(world, self.broker, self.collector, has_files=plan.has_files)
 
     def run(self) -> Outcome:
         """Faults, calm, questions."""
@@ -163,6 +165,7 @@ class Line:
             self._often(plan.rebirths, gateway.rebirth)
             self._often(plan.disk_outages, lambda g=gateway: self._outage(g))
             self._often(plan.rot, gateway.rot)
+            self._often(plan.bad_days, lambda g=gateway: self.bad_days.strike(g))
         collector = self.collector
         self._often(plan.link_drops, lambda: self._drop(collector.connection, "collector"))
         self._often(plan.half_open, lambda: self._deafen(collector.connection, "collector"))
@@ -175,7 +178,7 @@ class Line:
         self._often(plan.lies, self.liar.lie)
         self._often(plan.store_outages, self._store_away)
 
-    def _often(self, per_hour: float, fault: Callable[[], None]) -> None:
+    def _often(self, per_hour: float, fault: Callable[[], object]) -> None:
         """At random times, this often on average, while the world is not calm."""
         if per_hour <= 0:
             return
