@@ -15,7 +15,7 @@ from edge_agent.contract.quality import Quality
 from edge_agent.io.link import Driver, Link, Watch, open_link
 from edge_agent.model.health import no_value
 from edge_agent.model.plan import Block, cost_of, halves, plan
-from edge_agent.model.points import Bus, Device, Point
+from edge_agent.model.points import Bus, Device, Point, Table
 from edge_agent.model.preparation import Preparation
 from edge_agent.model.reading import Reading
 from edge_agent.model.reply import readings_of
@@ -54,6 +54,8 @@ class Found:
     how: Literal["answered", "exception", "garbled"]
     """`garbled`: something answers, but not in whole frames - two devices with one address, or another speed."""
     identification: dict[int, str] = field(default_factory=dict)
+    words: dict[tuple[Table, int], int] = field(default_factory=dict)
+    """Registers that tell models apart, by table and address; without those that it refuses."""
 
 
 def read_once(bus: Bus, device_ids: Sequence[str] | None, clock: Clock, link: Link | None = None) -> Visit:
@@ -70,10 +72,13 @@ def read_once(bus: Bus, device_ids: Sequence[str] | None, clock: Clock, link: Li
     return found
 
 
-def scan(bus: Bus, units: Iterable[int], clock: Clock, on_progress: Callable[[int, int], None]) -> list[Found]:
+def scan(
+    bus: Bus, units: Iterable[int], clock: Clock, on_progress: Callable[[int, int], None], telling: Sequence[Span] = ()
+) -> list[Found]:
     """The units of a bus that answer anything at all. on_progress(done, total) is called before each unit.
 
-    Asks each for holding register 0, which any Modbus device answers by value or exception. Raises ProblemError BUS101.
+    Asks each for holding register 0, which any Modbus device answers by value or exception, and those that are there for what
+    tells models apart (telling). Nothing is written. Raises ProblemError BUS101.
     """
     wanted = list(units)
     timeout_ms = min((device.timeout_ms for device in bus.devices), default=_SCAN_TIMEOUT_MS)
@@ -81,7 +86,7 @@ def scan(bus: Bus, units: Iterable[int], clock: Clock, on_progress: Callable[[in
     with Visitor(bus, clock) as opened:
         for done, unit in enumerate(wanted):
             on_progress(done, len(wanted))
-            seen = opened.look(unit, timeout_ms)
+            seen = opened.look(unit, timeout_ms, telling)
             if seen is not None:
                 found.append(seen)
         on_progress(len(wanted), len(wanted))
@@ -198,8 +203,8 @@ class Visitor:
         except Failure:
             return None
 
-    def look(self, unit: int, timeout_ms: int) -> Found | None:
-        """What is at a unit; None: nothing answers."""
+    def look(self, unit: int, timeout_ms: int, telling: Sequence[Span] = ()) -> Found | None:
+        """What is at a unit; None: nothing answers. telling: what else is read of a device that is there."""
         ask = Ask(unit, _LOOK, timeout_ms, retries=0)
         try:
             self._driver.run(self._master.read(ask), Watch())
@@ -212,7 +217,22 @@ class Visitor:
             return None
         except LinkDown as down:
             raise ProblemError(link_problem(self._bus, down)) from down
-        return Found(unit, how, self._identification(unit, timeout_ms))
+        return Found(unit, how, self._identification(unit, timeout_ms), self._told(unit, timeout_ms, telling))
+
+    def _told(self, unit: int, timeout_ms: int, telling: Sequence[Span]) -> dict[tuple[Table, int], int]:
+        """What a device says of these; a device that falls silent at one of them is not asked for more."""
+        words: dict[tuple[Table, int], int] = {}
+        for span in telling:
+            try:
+                read = self._driver.run(self._master.read(Ask(unit, span, timeout_ms, retries=0)), Watch())
+            except Refused:
+                continue
+            except (Garbled, Silence):
+                break
+            except LinkDown as down:
+                raise ProblemError(link_problem(self._bus, down)) from down
+            words.update({(span.table, span.address + i): word for i, word in enumerate(read)})
+        return words
 
     def _identification(self, unit: int, timeout_ms: int) -> dict[int, str]:
         try:

@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from edge_agent.cli.output import AsJson, say, say_json, table, talk
+from edge_agent.cli.output import AsJson, ProfileDirs, say, say_json, table, talk
+from edge_agent.cli.scan_profiles import fits_of, known_profiles, named, why_of
 from edge_agent.common.clock import SystemClock
 from edge_agent.common.problem import Exit, Problem, ProblemError
 
 if TYPE_CHECKING:
     from edge_agent.bus_visit import Found
+    from edge_agent.config.identification import Fit
     from edge_agent.model.points import Bus
 
 _UNITS = re.compile(r"\d{1,3}(-\d{1,3})?(,\d{1,3}(-\d{1,3})?)*")
@@ -35,18 +37,25 @@ def register(app: typer.Typer) -> None:
         rtu: Annotated[bool, typer.Option("--rtu-over-tcp", help="RTU frames on the TCP connection.")] = False,
         units: Annotated[str, typer.Option(metavar="LIST", help="Unit addresses, e.g. 1-32,40.")] = "1-247",
         timeout: Annotated[int, typer.Option(min=20, max=10_000, help="How long a device may take to answer, ms.")] = 300,
+        profiles: ProfileDirs = None,
         as_json: AsJson = False,
     ) -> int:
-        """Search for Modbus devices by asking every unit address. Nothing is written to any device."""
+        """Search for Modbus devices by asking every unit address, and name profiles that fit. Nothing is written to any device."""
         wanted = parse_units(units)
         bus = _bus(port, tcp, baud, parity, stopbits, timeout, over_tcp="rtu-over-tcp" if rtu else "tcp")
         from edge_agent.bus_visit import scan as search
+        from edge_agent.config.identification import registers_asked
+        from edge_agent.protocols.modbus import Span
 
-        found = search(bus, wanted, SystemClock(), _Progress())
+        known, broken = known_profiles(profiles or ())
+        telling = [Span(asked.table, asked.first, asked.count) for asked in registers_asked(known)]
+        found = [(f, fits_of(f, bus, known)) for f in search(bus, wanted, SystemClock(), _Progress(), telling)]
         if as_json:
-            say_json("scan/1", {"units": len(wanted), "found": [_as_dict(f) for f in found]})
+            say_json("scan/1", {"units": len(wanted), "found": [_as_dict(f, fits) for f, fits in found]})
         else:
             _show(found, len(wanted))
+            if broken:
+                talk(f"Not compared, because of errors in it: {', '.join(broken)}. See `edge-agent profile list`.")
         return Exit.FINE if found else Exit.PROBLEMS
 
 
@@ -97,15 +106,25 @@ class _Progress:
             talk(f"{done} of {total} addresses, about {left_s:.0f} s left")
 
 
-def _show(found: list[Found], asked: int) -> None:
-    rows = [(str(f.unit), f.how, " ".join(text for _, text in sorted(f.identification.items()))) for f in found]
+def _show(found: list[tuple[Found, tuple[Fit, ...]]], asked: int) -> None:
+    rows = [
+        (str(f.unit), f.how, " ".join(text for _, text in sorted(f.identification.items())), named(fits), why_of(fits))
+        for f, fits in found
+    ]
     if rows:
-        say(table(("unit", "answer", "identification"), rows))
+        say(table(("unit", "answer", "identification", "profile", "because"), rows))
+        if any(fits and fits[0].confidence != "sure" for _, fits in found):
+            talk("\nlikely: its registers look so. perhaps: only address and speed fit. Compare two values with the display first.")
         talk("\nNext: write the devices into the site file, then `edge-agent check site.yaml`.")
         return
     talk(f"None of {asked} addresses answers. Causes, the likely ones first: A and B exchanged, no power, another speed or parity.")
     talk("\nNext: try another --baud or --parity.")
 
 
-def _as_dict(found: Found) -> dict[str, object]:
-    return {"unit": found.unit, "how": found.how, "identification": {str(k): v for k, v in found.identification.items()}}
+def _as_dict(found: Found, fits: tuple[Fit, ...]) -> dict[str, object]:
+    return {
+        "unit": found.unit,
+        "how": found.how,
+        "identification": {str(k): v for k, v in found.identification.items()},
+        "profiles": [{"profile": fit.profile, "confidence": fit.confidence, "because": fit.why} for fit in fits],
+    }

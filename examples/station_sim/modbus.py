@@ -62,11 +62,13 @@ class RtuRequests:
             length = (
                 8
                 if self._buffer[1] <= 6
+                else 7
+                if self._buffer[1] == 43
                 else 10
                 if self._buffer[1] == 22
                 else (9 + self._buffer[6] if len(self._buffer) > 6 else 9)
             )
-            if self._buffer[1] not in (1, 2, 3, 4, 5, 6, 15, 16, 22):
+            if self._buffer[1] not in (1, 2, 3, 4, 5, 6, 15, 16, 22, 43):
                 length = 4 if crc16(bytes(self._buffer[:2])) == bytes(self._buffer[2:4]) else 0
             if length and len(self._buffer) < length:
                 break

@@ -23,6 +23,8 @@ class Behaviour:
 
     units: dict[int, dict[int, int]] = field(default_factory=dict)
     """unit -> holding register -> word."""
+    texts: dict[int, dict[int, str]] = field(default_factory=dict)
+    """unit -> texts of device identification (43/14)."""
     silent: set[int] = field(default_factory=set)
     locked: set[int] = field(default_factory=set)
     """Addresses that refuse to be written, exception 2."""
@@ -52,6 +54,9 @@ class Behaviour:
         if unit in self.busy:
             return bytes((pdu[0] | 0x80, 4))
 
+        if pdu[0] == 43 and unit in self.texts:
+            objects = b"".join(bytes((number, len(text))) + text.encode() for number, text in self.texts[unit].items())
+            return pdu[:3] + bytes((0x81, 0, 0, len(self.texts[unit]))) + objects
         if pdu[0] in (5, 6, 15, 16, 22):
             return self._write(registers, pdu)
 

@@ -97,9 +97,56 @@ def test_scan_finds_devices(capsys: pytest.CaptureFixture[str]) -> None:
     with PtyInstrument(Behaviour({3: {0: 1}})) as line:
         assert edge_agent("scan", "--port", line.path, "--baud", "115200", "--units", "2-4", "--timeout", "60", "--json") == 0
         shown = json.loads(capsys.readouterr().out)
-        assert shown == {"schema": "scan/1", "units": 3, "found": [{"unit": 3, "how": "answered", "identification": {}}]}
+        device = {"unit": 3, "how": "answered", "identification": {}, "profiles": []}
+        assert shown == {"schema": "scan/1", "units": 3, "found": [device]}
         assert edge_agent("scan", "--port", line.path, "--baud", "115200", "--units", "1", "--timeout", "60") == 1
         assert "None of 1 addresses answers" in capsys.readouterr().err
+
+
+def text_at(address: int, text: str) -> dict[int, int]:
+    """Registers that hold a text."""
+    return {address + i: int.from_bytes(text[2 * i : 2 * i + 2].encode(), "big") for i in range((len(text) + 1) // 2)}
+
+
+PROFILE = """
+profile: 1
+maker: Acme
+model: {model}
+title: {{zh: 仪表, en: instrument}}
+source: ["Acme manual, page 1"]
+verified: false
+protocol: modbus
+identify: {identify}
+points: [{{id: value, table: holding, address: 5, type: u16}}]
+"""
+
+
+def test_scan_names_the_profile_that_fits_and_how_sure_that_is(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "acme").mkdir()
+    texts = "{texts: {vendor: acme, product: M1}}"
+    for model, identify in (("m1", texts), ("m2", "{registers: [{address: 90, value: 5, mask: 7}]}"), ("m3", "{")):
+        (tmp_path / "acme" / f"{model}.yaml").write_text(PROFILE.format(model=model, identify=identify), encoding="utf-8")
+    probe = {**text_at(0x0D00, "pH / Redox"), 0: 1}
+    units = {10: probe, 11: {1000: 0x1234, 1001: 0x5678}, 246: {0: 1}, 4: {0: 1}, 5: {90: 13}, 6: {}}
+    with PtyInstrument(Behaviour(units, texts={4: {0: "ACME Ltd", 1: "M1-b"}})) as line:
+        arguments = ("scan", "--port", line.path, "--timeout", "30", "--profiles", str(tmp_path), "--units")
+        assert edge_agent(*arguments, "10-11") == 0
+        shown = capsys.readouterr()
+        assert edge_agent(*arguments, "4-6,10-11,246", "--json") == 0
+        functions = {pdu[0] for _, pdu in line.behaviour.asked}
+    found = {device["unit"]: device["profiles"] for device in json.loads(capsys.readouterr().out)["found"]}
+    assert {unit: [(fit["profile"], fit["confidence"]) for fit in fits] for unit, fits in found.items()} == {
+        4: [("acme/m1", "sure")],
+        5: [("acme/m2", "likely")],
+        6: [],
+        10: [("aqualabo/pheht", "sure")],
+        11: [("bender/rcmb300", "likely")],
+        246: [("vega/vegapuls", "perhaps")],
+    }
+    assert "likely bender/rcmb300" in shown.out
+    assert 'holding 3328 says "pH / Red"' in shown.out
+    assert "Not compared, because of errors in it: acme/m3" in shown.err
+    assert functions == {3, 43}
 
 
 @pytest.mark.parametrize(
