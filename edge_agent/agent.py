@@ -126,9 +126,12 @@ class Agent:
 
     def _time_source(self) -> TimeSource:
         modem = modem_of(self._site.clock_modem)
-        settings = ClockSettings(self._boot, self._machine.trust_clock, modem is not None, certificate_end_ms(self._site.brokers))
+        settings = ClockSettings(self._boot, self._machine.trust_clock, modem is not None)
         memory = MemoryFile(self._folders.state / "clock.json")
-        return TimeSource(self._clock, self._machine.kernel, settings, rtc=self._machine.rtc, modem=modem, memory=memory)
+        return TimeSource(
+            self._clock, self._machine.kernel, settings, rtc=self._machine.rtc, modem=modem, memory=memory,
+            certificate_ends_ms=lambda: certificate_end_ms(self._site.brokers),
+        )  # fmt: skip
 
     # --- start -------------------------------------------------------------------------------------------------------
 
@@ -148,6 +151,7 @@ class Agent:
             data_qos=site.delivery.qos,
             return_s=site.return_s,
             clock_kept=lambda: self._machine.kernel.synchronised_within_ms() is not None,
+            certain_ms=self._time.certain_ms,
         )
         self._desk = LinkDesk(self._delivery, self._link, self._time, self._status)
         for warning in self._warnings:

@@ -7,6 +7,7 @@ In order of trust: the machine's clock kept by NTP; the machine's clock on the o
 answer on topic `time`, bounded by the round trip; the cellular network, which is told twice alike before it is believed; the clock
 as an RTC set it at the boot. Until one is there, readings wait in the outbox with their monotonic time. A source that was not
 heard again for STALE_MS gives way to any that now knows better. Steps of the machine's clock are events; stamps never change.
+A collector's answer that contradicts what is known moves nothing until the answer to another question says the same.
 """
 
 from __future__ import annotations
@@ -36,6 +37,8 @@ MODEM_BOUND_MS = 120_000
 """Network time is right "in the order of minutes" (3GPP TS 22.042)."""
 MODEM_ALIKE_MS = 3000
 TRUSTED_BOUND_MS = 1000
+SESSION_MS = 90 * 86_400_000
+"""A session that began while a certificate held may last so much longer."""
 CONFIRM_MS = 600_000
 """A source that still holds is told again so often, because bounds grow with time."""
 STALE_MS = 3_600_000
@@ -62,12 +65,11 @@ class Memory:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """latest_answer_ms: end of our own certificate, beyond which no collector can have answered us; 0: none."""
+    """What does not change while the agent runs."""
 
     boot: str = ""
     trust_clock: bool = False
     has_modem: bool = False
-    latest_answer_ms: int = 0
 
 
 # --- events ----------------------------------------------------------------------------------------------------------
@@ -88,10 +90,14 @@ class Looked:
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """The collector's answer to question `id`; now_ms of the step is when it came."""
+    """The collector's answer to question `id`; now_ms of the step is when it came.
+
+    certificate_ends_ms: of our own, as its file is now; far beyond it no collector can have answered us. 0: none.
+    """
 
     id: str
     utc_ms: int
+    certificate_ends_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +158,8 @@ class ClockMachine:
         self._asked: dict[str, int] = {}
         self._ask_at_ms = self._ask_modem_at_ms = 0
         self._modem_before: ClockSet | None = None
+        self._doubtful: tuple[str, ClockSet] | None = None
+        """The question and the answer that contradicted what is known."""
         self._remembered_ms: int | None = None
         self._rtc: RtcSeen | None = None
         self._rtc_words = ""
@@ -206,14 +214,22 @@ class ClockMachine:
         self._remember(now_ms)
 
     def _answered(self, now_ms: int, answer: Answered) -> None:
-        asked_ms = self._asked.pop(answer.id, None)
-        latest_ms = self._settings.latest_answer_ms or LATEST_MS
-        if asked_ms is None or now_ms - asked_ms > ANSWER_MS or not BUILD_MS <= answer.utc_ms <= min(latest_ms, LATEST_MS):
+        """A question stays open until an answer to it is believed: a wrong one that comes first does not use it up."""
+        asked_ms = self._asked.get(answer.id)
+        latest_ms = min(answer.certificate_ends_ms + SESSION_MS, LATEST_MS) if answer.certificate_ends_ms else LATEST_MS
+        if asked_ms is None or now_ms - asked_ms > ANSWER_MS or not BUILD_MS <= answer.utc_ms <= latest_ms:
             self._refused += 1
             return
         half_ms = (now_ms - asked_ms + 1) // 2
+        found = ClockSet(now_ms, answer.utc_ms + half_ms, "collector", half_ms + 1)
+        before, self._doubtful = self._doubtful, None
+        if self._contradicts(now_ms, found) and not (before and before[0] != answer.id and _are_alike(before[1], found)):
+            self._doubtful = (answer.id, found) if before is None or before[0] != answer.id else before
+            self._refused += 1
+            return
+        del self._asked[answer.id]
         self._ask_at_ms = now_ms + ASK_AGAIN_MS
-        self._offer(now_ms, ClockSet(now_ms, answer.utc_ms + half_ms, "collector", half_ms + 1))
+        self._offer(now_ms, found)
 
     def _modem(self, now_ms: int, told: ModemTold) -> None:
         if told.utc_ms is None:
@@ -233,6 +249,19 @@ class ClockMachine:
         self._offer(now_ms, found)
 
     # --- what is believed ---
+
+    def certain_ms(self, now_ms: int) -> int:
+        """UTC that has passed for certain: as now known from better than an RTC, else as it was known in an earlier run."""
+        told = self._told
+        known_ms = 0 if told is None or told.source == "rtc" else told.utc_ms - told.bound_ms + now_ms - told.mono_ms
+        return known_ms or max(BUILD_MS, self._memory.last_ms)
+
+    def _contradicts(self, now_ms: int, found: ClockSet) -> bool:
+        """True for an answer that cannot be right if what was told from a source as good is, or what an earlier run knew."""
+        told = self._told
+        if told is None or TRUST[told.source] < TRUST["collector"]:
+            return found.utc_ms < self._floor_ms()
+        return abs(_offset(found) - _offset(told)) > found.bound_ms + self.figures(now_ms).bound_ms + STEP_MS
 
     def _machine(self, now_ms: int, seen: Looked) -> ClockSet | None:
         kept = seen.synchronised_within_ms is not None or self._settings.trust_clock
@@ -350,6 +379,10 @@ class ClockMachine:
 def _says_no_more(found: ClockSet, told: ClockSet) -> bool:
     """True for network time, right within minutes, that bears the RTC out."""
     return (found.source, told.source) == ("modem", "rtc") and abs(_offset(found) - _offset(told)) <= found.bound_ms
+
+
+def _are_alike(one: ClockSet, other: ClockSet) -> bool:
+    return abs(_offset(one) - _offset(other)) <= one.bound_ms + other.bound_ms + STEP_MS
 
 
 def _offset(clock: ClockSet) -> int:

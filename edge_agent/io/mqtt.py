@@ -22,6 +22,7 @@ from edge_agent.contract.topics import Kind
 from edge_agent.delivery.machine import Key
 from edge_agent.io.air import Air
 from edge_agent.io.mqtt_session import Identity, LinkFailed, Session
+from edge_agent.io.mqtt_tls import OF_DATES, by_a_clock_of_its_own
 from edge_agent.io.preferred import Knocking
 from edge_agent.model.points import Broker
 
@@ -146,14 +147,16 @@ class Publisher:
         data_qos: int = 1,
         return_s: float = 600.0,
         clock_kept: Callable[[], bool] = lambda: True,
+        certain_ms: Callable[[], int] = lambda: 0,
     ) -> None:
         """data_qos: of `data`; with 1 each batch that the broker acknowledges is a LinkTook. return_s: see preferred.py.
 
         clock_kept: whether somebody keeps the machine's clock in step, so that dates of certificates can be judged (mqtt_tls.py).
+        certain_ms: UTC that has passed for certain, for connections without the dates.
         """
-        self._clock_kept = clock_kept
+        self._clock_kept, self._certain_ms = clock_kept, certain_ms
         self._dateless: set[str] = set()
-        """Brokers whose certificate is not yet valid by a clock that nobody keeps."""
+        """Brokers whose certificate does not hold by a clock that nobody keeps."""
         self._identity = identity
         self._brokers = tuple(brokers)
         self._in_flight = in_flight
@@ -246,7 +249,7 @@ class Publisher:
             on_up=lambda: self._came_up(address),
             on_message=self._message,
             on_taken=lambda key: self._on_event(LinkTook(key)),
-            dates=dates,
+            without_dates_from_ms=None if dates else self._certain_ms(),
         )
         before, began_s, failed = self._figures.sessions, time.monotonic(), None
         is_return = self._returning
@@ -261,8 +264,9 @@ class Publisher:
                 self._plain[address] = spoken.version == "5"
             if not (refused and broker.version == "auto" and spoken.version == "5"):
                 failed = failure.problem
-            if failure.problem.code == "NET311" and not self._clock_kept():
+            if failure.problem.code in OF_DATES and not self._clock_kept():
                 self._dateless.add(address)
+                failed = by_a_clock_of_its_own(failure.problem) if dates else failed
         knocking.stop()
         with self._count:
             self._session = None

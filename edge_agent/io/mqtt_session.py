@@ -100,10 +100,13 @@ class Session:
         on_up: Callable[[], None],
         on_message: Callable[[Kind, bytes], None],
         on_taken: Callable[[Key], None] | None = None,
-        dates: bool = True,
+        without_dates_from_ms: int | None = None,
     ) -> None:
-        """on_taken: is told of each sequenced message that the broker acknowledged (QoS 1). dates: of certificates are checked."""
-        self._dates = dates
+        """on_taken: is told of each sequenced message that the broker acknowledged (QoS 1).
+
+        without_dates_from_ms: the dates of certificates are not checked, but that the broker's had not ended by this time (UTC).
+        """
+        self._without_dates_from_ms = without_dates_from_ms
         self._identity = identity
         self._broker = broker
         self._queue = SendQueue(in_flight, in_flight * 4 + 64)
@@ -241,7 +244,7 @@ class Session:
         if tls is None:
             return
         try:
-            self._tls = tls_context(tls, dates=self._dates)
+            self._tls = tls_context(tls, without_dates_from_ms=self._without_dates_from_ms)
         except (OSError, ValueError) as error:
             raise LinkFailed(files_problem(self._broker, error)) from None
         client.tls_set_context(self._tls)

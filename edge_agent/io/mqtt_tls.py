@@ -1,8 +1,9 @@
 """Does I/O: the TLS side of the MQTT link: the context of one connection, what a failure means, when certificates end.
 
-A certificate that is "not yet valid" while nobody keeps the machine's clock in step says that the clock lags, not that the
-certificate is wrong; and without a link the clock may never be told. So the next connection is made without the dates, chain and
-host name checked as ever. Nothing is given away by it: a clock that lags takes an ended certificate for a good one anyhow.
+While nobody keeps the machine's clock in step, a certificate that is "not yet valid" or "has ended" may as well say that the clock
+lags or runs ahead; and without a link the clock may never be told. So the next connection is made without the dates, chain and host
+name checked as ever, and one date all the same: the broker's certificate must not have ended by a time that has passed for certain
+(as a better source tells it now, as an earlier run knew it, or the release of this software).
 """
 
 from __future__ import annotations
@@ -14,13 +15,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from edge_agent.common.certificate import validities
+from edge_agent.common.certificate import validities, validity_of_der
 from edge_agent.common.problem import Problem
 from edge_agent.model.points import Broker, Tls
 
 NO_CHECK_TIME = 0x200000
 """X509_V_FLAG_NO_CHECK_TIME of OpenSSL, for which Python has no name."""
 _NOT_YET_VALID, _ENDED = 9, 10
+OF_DATES = {"NET310", "NET311"}
 _NO_CHAIN = {2, 7, 18, 19, 20, 21, 24, 27, 28}
 _NAME = {62, 63, 64}
 SOON_MS = 30 * 86_400_000
@@ -29,10 +31,35 @@ MAX_FILE_BYTES = 1 << 20
 _ALERT = re.compile(r"ALERT_([A-Z_]+)|alert ([a-z ]+)")
 
 
+class CertainlyEnded(ssl.SSLError):
+    """The broker's certificate had ended by a time that has passed for certain. ends_ms: UTC."""
+
+    def __init__(self, ends_ms: int) -> None:
+        super().__init__("certificate has ended")
+        self.ends_ms = ends_ms
+
+
+class _Connection(ssl.SSLSocket):
+    """Looks at that one date when the handshake is over, before the first byte of MQTT, which may be a password."""
+
+    def do_handshake(self, block: bool = False) -> None:
+        super().do_handshake(block)
+        from_ms = self.context.without_dates_from_ms if isinstance(self.context, TlsContext) else None
+        if from_ms is None:
+            return
+        try:
+            ends_ms = validity_of_der(self.getpeercert(binary_form=True) or b"").ends_ms
+        except ValueError as error:
+            raise ssl.SSLError(str(error)) from None
+        if ends_ms < from_ms:
+            raise CertainlyEnded(ends_ms)
+
+
 class TlsContext(ssl.SSLContext):
     """An SSL context that knows the connection made with it, so that one which fails in the handshake can be asked what it was."""
 
     connection: ssl.SSLSocket | None = None
+    without_dates_from_ms: int | None = None
 
     def wrap_socket(self, *args: Any, **options: Any) -> ssl.SSLSocket:
         """As ssl.SSLContext."""
@@ -40,16 +67,21 @@ class TlsContext(ssl.SSLContext):
         return self.connection
 
 
-def tls_context(tls: Tls, *, dates: bool = True) -> TlsContext:
-    """The context for these files; the broker's chain and host name are checked. Raises OSError, ValueError: unusable files."""
+def tls_context(tls: Tls, *, without_dates_from_ms: int | None = None) -> TlsContext:
+    """The context for these files; the broker's chain and host name are checked. Raises OSError, ValueError: unusable files.
+
+    without_dates_from_ms: None, or dates are not checked but that the broker's certificate had not ended by this time, UTC.
+    """
     context = TlsContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.sslsocket_class = _Connection
+    context.without_dates_from_ms = without_dates_from_ms
     if tls.cert:
         context.load_cert_chain(tls.cert, tls.key or None)
     if tls.ca:
         context.load_verify_locations(tls.ca)
     else:
         context.load_default_certs()
-    if not dates:
+    if without_dates_from_ms is not None:
         context.verify_flags |= NO_CHECK_TIME
     return context
 
@@ -64,6 +96,10 @@ def files_problem(broker: Broker, error: Exception) -> Problem:
 def handshake_problem(broker: Broker, error: ssl.SSLError) -> Problem:
     """What this failure of TLS means, and what to do."""
     where = _where(broker)
+    if isinstance(error, CertainlyEnded):
+        on = datetime.fromtimestamp(error.ends_ms / 1000, UTC).date()
+        what = f"The broker's certificate has ended on {on}; that day has passed, whatever the gateway's clock shows."
+        return Problem("NET310", where, what, "renew the broker's certificate")
     code = error.verify_code if isinstance(error, ssl.SSLCertVerificationError) else None
     if code == _ENDED:
         do = "compare the gateway's clock (`date`) with the right time; if it is right, renew the broker's certificate"
@@ -83,6 +119,14 @@ def handshake_problem(broker: Broker, error: ssl.SSLError) -> Problem:
         f"TLS with the broker fails: {error.reason or error}.",
         "check that this port speaks TLS, and ca, cert and key in the site file",
     )
+
+
+def by_a_clock_of_its_own(problem: Problem) -> Problem:
+    """The same problem of dates, where nobody keeps the machine's clock in step."""
+    what = problem.what.removesuffix(".").removesuffix(" by the gateway's clock")
+    now = datetime.now(UTC).date()
+    what = f"{what} by the gateway's clock, which shows {now} and is kept by nobody; the next try leaves the dates aside."
+    return Problem(problem.code, problem.where, what, problem.do)
 
 
 def alert_problem(broker: Broker, said: str) -> Problem | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 import threading
 from collections import deque
+from collections.abc import Callable
 from typing import Protocol
 
 from edge_agent.common.clock import Clock
@@ -58,7 +59,10 @@ class TimeSource:
         rtc: Rtc | None = None,
         modem: Modem | None = None,
         memory: MemoryFile | None = None,
+        certificate_ends_ms: Callable[[], int] = lambda: 0,
     ) -> None:
+        """certificate_ends_ms: of our own, as its file is now; 0: none."""
+        self._certificate_ends_ms = certificate_ends_ms
         self._clock, self._kernel, self._rtc, self._modem, self._memory = clock, kernel, rtc, modem, memory
         self._machine = ClockMachine(settings, memory.read() if memory is not None else Memory())
         self._came: deque[tuple[int, Event]] = deque(maxlen=16)
@@ -74,9 +78,13 @@ class TimeSource:
         """UTC now, ms, as it was told last; None while it is unknown."""
         return self._machine.utc_ms(self._clock.monotonic_ms())
 
+    def certain_ms(self) -> int:
+        """UTC that has passed for certain, ms, whatever the machine's clock shows."""
+        return self._machine.certain_ms(self._clock.monotonic_ms())
+
     def told(self, answer: TimeTell) -> None:
         """An answer of the collector has just arrived."""
-        self._came.append((self._clock.monotonic_ms(), Answered(answer.id, answer.t)))
+        self._came.append((self._clock.monotonic_ms(), Answered(answer.id, answer.t, self._certificate_ends_ms())))
 
     def poll(self, *, link_up: bool) -> list[ClockSet | Happening | TimeAsk]:
         """To be called about once a second: what to tell the delivery machine, what to ask the collector."""

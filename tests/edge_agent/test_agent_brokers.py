@@ -91,13 +91,18 @@ def test_a_way_back_that_failed_makes_it_knock_more_rarely() -> None:
         assert link._return_after_s == 1.0
 
 
+SPANS = {"a clock that lags": (DAY_S, 30 * DAY_S), "a clock that runs ahead": (-2 * DAY_S, -DAY_S)}
+
+
 @pytest.mark.mosquitto
-def test_without_a_clock_and_with_tls_the_link_comes_about_and_brings_the_time(tmp_path: Path) -> None:
-    """The machine shows a day before the broker's certificate begins, and nobody keeps its clock: only the link tells the time."""
+@pytest.mark.parametrize("clock", SPANS)
+def test_with_tls_and_a_clock_that_is_wrong_the_link_comes_about_and_brings_the_time(tmp_path: Path, clock: str) -> None:
+    """By the machine's clock, kept by nobody, the broker's certificate begins tomorrow or has ended: only the link knows."""
     ca = Authority(tmp_path / "ca")
-    early, own = ca.issue("broker", ["IP:127.0.0.1"], begins_s=DAY_S, ends_s=30 * DAY_S), ca.issue("station-1.gw-1")
+    begins_s, ends_s = SPANS[clock]
+    server, own = ca.issue("broker", ["IP:127.0.0.1"], begins_s=begins_s, ends_s=ends_s), ca.issue("station-1.gw-1")
     tls_port = free_port()
-    with Mosquitto(tmp_path, tls_listener(ca, early, tls_port)) as mosquitto, FakeCollector(mosquitto.port) as collector:
+    with Mosquitto(tmp_path, tls_listener(ca, server, tls_port)) as mosquitto, FakeCollector(mosquitto.port) as collector:
         collector.tell_time = False
         loaded = site(tls_port, "5")
         broker = replace(loaded.site.brokers[0], tls=Tls(str(ca.cert), str(own.cert), str(own.key)))

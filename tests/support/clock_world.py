@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from edge_agent.common.release import BUILD_MS
+from edge_agent.common.release import BUILD_MS, LATEST_MS
 from edge_agent.contract.encoding import decode_sequenced, times_ms
 from edge_agent.contract.message import Data, LaneReceipt, Receipt, TimeAsk
 from edge_agent.delivery import clock
@@ -48,6 +48,8 @@ class ClockWorld:
     """Error and bound of the machine's clock while NTP keeps it, ms."""
     link_up: bool = False
     answer_error_ms: int = 0
+    liar_ms: int | None = None
+    """Somebody answers each question wrongly by so much, always before the collector does."""
     trip_ms: tuple[int, int] = (150, 250)
     """How long the collector's answer takes, there and back."""
     modem_error_ms: int | None = None
@@ -164,7 +166,16 @@ class ClockWorld:
         self.true_ms += self.trip_ms[0]
         utc_ms = self.true_ms + self.answer_error_ms
         self.true_ms += self.trip_ms[1]
+        if self.liar_ms is not None and self._would_be_seen_through(self.true_ms + self.liar_ms):
+            before = self.machine.utc_ms(self.mono_ms())
+            self._do(self.machine.step(self.mono_ms(), clock.Answered(ask.id, self.true_ms + self.liar_ms)))
+            assert self.machine.utc_ms(self.mono_ms()) == before, "a lie moved the clock"
         self._do(self.machine.step(self.mono_ms(), clock.Answered(ask.id, utc_ms)))
+
+    def _would_be_seen_through(self, lie_ms: int) -> bool:
+        """Absurd, or the time is known: the first answer of all, if it is possible, is believed."""
+        is_known = self.answer_error_ms == 0 and self.machine.figures(self.mono_ms()).source in ("ntp", "collector")
+        return is_known or not BUILD_MS <= lie_ms <= LATEST_MS
 
     def _ask_modem(self) -> None:
         asked_ms = self.mono_ms()

@@ -7,12 +7,14 @@ import pytest
 from edge_agent.common.release import BUILD_MS, LATEST_MS
 from edge_agent.contract.message import TimeAsk
 from edge_agent.delivery.clock import (
+    ASK_AGAIN_MS,
     ASK_MS,
     CONFIRM_MS,
     MODEM_ASK_MS,
     MODEM_BOUND_MS,
     RTC_AFTER_MS,
     RTC_BOUND_MS,
+    SESSION_MS,
     STALE_MS,
     Answered,
     AskModem,
@@ -58,14 +60,76 @@ def test_ntp_with_an_absurd_time_is_refused_and_counted_once() -> None:
     assert told(machine, 3000, looked(NOW, ntp=5)) == ["ntp"]
 
 
-@pytest.mark.parametrize("lie_ms", [BUILD_MS - 1, LATEST_MS + 1, NOW + 400 * DAY_MS])
+CERTIFICATE_ENDS = NOW + 365 * DAY_MS
+LIES = [BUILD_MS - 1, LATEST_MS + 1, CERTIFICATE_ENDS + SESSION_MS + 1]
+
+
+@pytest.mark.parametrize("lie_ms", LIES)
 def test_an_answer_before_the_release_or_after_our_certificates_end_is_refused(lie_ms: int) -> None:
-    machine = ClockMachine(Settings(latest_answer_ms=NOW + 365 * DAY_MS))
+    machine = ClockMachine()
     machine.step(0, looked(nonce="q1"))
-    assert told(machine, 100, Answered("q1", lie_ms)) == []
+    assert told(machine, 100, Answered("q1", lie_ms, CERTIFICATE_ENDS)) == []
     assert (machine.figures(100).refused, machine.utc_ms(100)) == (1, None)
     machine.step(ASK_MS, looked(nonce="q2"))
-    assert told(machine, ASK_MS + 100, Answered("q2", NOW)) == ["collector"]
+    assert told(machine, ASK_MS + 100, Answered("q2", NOW, CERTIFICATE_ENDS)) == ["collector"]
+
+
+@pytest.mark.parametrize("lie_ms", LIES)
+def test_an_absurd_answer_does_not_use_up_the_question(lie_ms: int) -> None:
+    machine = ClockMachine()
+    machine.step(0, looked(nonce="q1"))
+    assert told(machine, 100, Answered("q1", lie_ms, CERTIFICATE_ENDS)) == []
+    assert told(machine, 150, Answered("q1", NOW, CERTIFICATE_ENDS)) == ["collector"]
+    assert told(machine, 160, Answered("q1", NOW + 5, CERTIFICATE_ENDS)) == [], "a believed answer uses it up"
+
+
+def test_a_session_outlives_the_certificate_it_began_with_and_the_collector_is_heard_all_the_same() -> None:
+    machine = ClockMachine()
+    machine.step(0, looked(nonce="q1"))
+    assert told(machine, 100, Answered("q1", NOW, certificate_ends_ms=NOW - DAY_MS)) == ["collector"]
+
+
+def test_a_contradicting_answer_moves_nothing_until_another_question_is_answered_alike() -> None:
+    machine = ClockMachine()
+    machine.step(0, looked(nonce="q1"))
+    assert told(machine, 100, Answered("q1", NOW)) == ["collector"]
+    at_ms, wrong = ASK_AGAIN_MS + 100, NOW + ASK_AGAIN_MS - 9 * DAY_MS
+    machine.step(at_ms, looked(nonce="q2"))
+    assert told(machine, at_ms + 100, Answered("q2", wrong)) == []
+    assert told(machine, at_ms + 110, Answered("q2", wrong + 10)) == [], "the same once more, as QoS 1 may bring it"
+    assert TimeAsk(1, "q3") in machine.step(at_ms + ASK_MS, looked(nonce="q3")), "soon asked again"
+    assert told(machine, at_ms + ASK_MS + 100, Answered("q3", wrong + ASK_MS)) == ["collector"]
+
+
+def test_an_answer_before_what_an_earlier_run_knew_must_be_told_twice() -> None:
+    machine = ClockMachine(Settings("b2"), Memory(last_ms=NOW, boot="b1"))
+    machine.step(0, looked(nonce="q1"))
+    assert told(machine, 100, Answered("q1", NOW - DAY_MS)) == []
+    machine.step(ASK_MS, looked(nonce="q2"))
+    assert told(machine, ASK_MS + 100, Answered("q2", NOW - DAY_MS + ASK_MS)) == ["collector"]
+
+
+def test_of_two_collectors_of_which_one_is_wrong_the_known_time_tells_which() -> None:
+    machine = ClockMachine()
+    machine.step(0, looked(nonce="q0"))
+    machine.step(100, Answered("q0", NOW))
+    for number in range(1, 20):
+        at_ms = number * (ASK_AGAIN_MS + 1000)
+        machine.step(at_ms, looked(nonce=f"q{number}"))
+        assert told(machine, at_ms + 50, Answered(f"q{number}", NOW + at_ms + 40 * DAY_MS)) == []
+        machine.step(at_ms + 100, Answered(f"q{number}", NOW + at_ms))
+        assert abs((machine.utc_ms(at_ms + 100) or 0) - NOW - at_ms) < 1000
+
+
+def test_what_has_passed_for_certain() -> None:
+    assert ClockMachine().certain_ms(5) == BUILD_MS
+    machine = ClockMachine(Settings("b2"), Memory(last_ms=NOW, boot="b1"))
+    assert machine.certain_ms(5) == NOW
+    machine.step(0, looked(NOW + 9000 * DAY_MS, boot_rtc=True))
+    assert told(machine, RTC_AFTER_MS, looked(NOW + 9000 * DAY_MS + RTC_AFTER_MS, boot_rtc=True)) == ["rtc"]
+    assert machine.certain_ms(RTC_AFTER_MS) == NOW, "an RTC may run ahead"
+    machine.step(30_000, looked(NOW + DAY_MS, ntp=5))
+    assert machine.certain_ms(31_000) == NOW + DAY_MS + 1000 - 5
 
 
 def test_ten_thousand_lying_answers_cost_a_count_each_and_no_memory() -> None:

@@ -24,6 +24,7 @@ deed = st.one_of(
     st.tuples(st.just("ntp"), st.sampled_from([None, (0, 5), (-20, 20), (-1500, 2000), (1500, 2000)])),
     st.tuples(st.just("link"), st.booleans()),
     st.tuples(st.just("collector"), st.sampled_from([0, 0, YEAR_2000_MS, YEAR_2099_MS])),
+    st.tuples(st.just("liar"), st.sampled_from([None, *LYING, -9 * 86_400_000, 3_600_000])),
     st.tuples(st.just("trip"), st.sampled_from([(150, 250), (4500, 10), (10, 4500), (9000, 9000)])),
     st.tuples(st.just("modem"), st.sampled_from([None, -90_000, 0, 90_000, YEAR_2000_MS])),
     st.tuples(st.just("step"), steps),
@@ -43,6 +44,9 @@ chapter = st.one_of(
     st.just([("power", (0, None)), TAKE, ("wait", 5000), TAKE, ("wait", 5000)]),
     st.just([("disk", False), ("link", True), ("wait", 1500), ("crash", None), ("disk", True)]),
     st.just([("ntp", None), ("link", False), ("wait", 30_000_000), TAKE]),
+    st.sampled_from([*LYING, 3_600_000]).map(
+        lambda lie: [("link", True), ("wait", 5000), ("liar", lie), ("wait", 4_000_000), TAKE]
+    ),
 )
 """Short stories that belong together, because chance alone tells them too seldom."""
 
@@ -61,6 +65,8 @@ def live(world: ClockWorld, chapters: list[list[Deed]]) -> None:
                 world.connect(how)
             case "collector", int():
                 world.answer_error_ms = how
+            case "liar", _:
+                world.liar_ms = how  # type: ignore[assignment]
             case "trip", _:
                 world.trip_ms = how  # type: ignore[assignment]
             case "modem", _:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -41,12 +42,22 @@ def server(ca: Authority) -> Issued:
 
 @contextmanager
 def link_to(
-    folder: Path, ca: Authority, server: Issued, tls: Tls, host: str = "127.0.0.1", version: str = "5", *, clock_kept: bool = True
+    folder: Path,
+    ca: Authority,
+    server: Issued,
+    tls: Tls,
+    host: str = "127.0.0.1",
+    version: str = "5",
+    *,
+    clock_kept: bool = True,
+    certain_ms: int = 0,
 ) -> Iterator[tuple[Publisher, Heard, Mosquitto]]:
     port, heard = free_port(), Heard()
     with Mosquitto(folder, tls_listener(ca, server, port)) as mosquitto:
         broker = Broker(host, port, "5" if version == "5" else "3.1.1", tls=tls)
-        link = Publisher(IDENTITY, [broker], 32, heard.append, random.Random(1), clock_kept=lambda: clock_kept)
+        link = Publisher(
+            IDENTITY, [broker], 32, heard.append, random.Random(1), clock_kept=lambda: clock_kept, certain_ms=lambda: certain_ms
+        )
         link.start()
         try:
             yield link, heard, mosquitto
@@ -111,9 +122,27 @@ def test_no_client_certificate(tmp_path: Path, ca: Authority, server: Issued) ->
 
 def test_a_broker_certificate_that_has_ended(tmp_path: Path, ca: Authority, client: Issued) -> None:
     ended = ca.issue("broker", NAMES, begins_s=-2 * DAY_S, ends_s=-60)
-    for kept in (True, False):
-        with link_to(tmp_path, ca, ended, files(ca, client), clock_kept=kept) as (_, heard, _):
-            assert trouble(heard).code == "NET310"
+    with link_to(tmp_path, ca, ended, files(ca, client)) as (_, heard, _):
+        assert trouble(heard).code == "NET310"
+
+
+def test_a_certificate_that_has_ended_locks_nobody_out_whose_clock_may_run_ahead(
+    tmp_path: Path, ca: Authority, client: Issued
+) -> None:
+    """Unless it had ended when the time was last known: then no clock is to blame, and no password goes out."""
+    ended = ca.issue("broker", NAMES, begins_s=-2 * DAY_S, ends_s=-3600)
+    now_ms = time.time_ns() // 1_000_000
+    last_year_ms = now_ms - 365 * DAY_S * 1000
+    with link_to(tmp_path, ca, ended, files(ca, client), clock_kept=False, certain_ms=last_year_ms) as (link, heard, mosquitto):
+        wait_until(lambda: heard.of(LinkUp), what="the link without dates")
+        assert "as edge." in mosquitto.log.read_text()
+        assert not link.figures.dates_checked
+        told = heard.of(LinkTrouble)[0].problem
+        assert (told.code, "kept by nobody" in told.what) == ("NET310", True)
+    with link_to(tmp_path, ca, ended, files(ca, client), clock_kept=False, certain_ms=now_ms) as (link, heard, mosquitto):
+        wait_until(lambda: (link.figures.problem or told).what.endswith("whatever the gateway's clock shows."))
+        assert not heard.of(LinkUp)
+        assert "as edge." not in mosquitto.log.read_text(), "not even CONNECT was sent"
 
 
 def test_a_broker_certificate_for_another_host(tmp_path: Path, ca: Authority, client: Issued) -> None:
