@@ -14,7 +14,7 @@ from edge_agent.model.bus_plan import Forecasts
 from edge_agent.model.health import Told
 from edge_agent.model.instants import Instants
 from edge_agent.model.line_cost import cost_of
-from edge_agent.model.points import Bus, Tcp
+from edge_agent.model.points import Bus, Serial, Tcp
 from edge_agent.model.polling import Came, Polling, Seen, Turn
 from edge_agent.model.reading import Happening, Reading
 from edge_agent.model.schedule import Wait
@@ -28,6 +28,8 @@ OnHappenings = Callable[[Sequence[Happening]], None]
 _IDLE_MS = 200
 """The longest wait between two looks at the clock."""
 _BACKOFF_FIRST_MS, _BACKOFF_MOST_MS = 1000, 30_000
+_BACKOFF_SERIAL_MS = 5000
+"""To look whether an adapter is plugged in costs next to nothing."""
 _RESTED_MS = 30_000
 _SNAPSHOT_MS = 500
 _SILENCES_TO_REOPEN = 3
@@ -62,6 +64,8 @@ class BusRunner:
         self._down_since_ms = now_ms
         self._retry_ms = now_ms
         self._backoff_ms = _BACKOFF_FIRST_MS
+        self._backoff_most_ms = _BACKOFF_SERIAL_MS if isinstance(bus.link, Serial) else _BACKOFF_MOST_MS
+        self._place_before = ""
         self._silences = 0
         self._was_answering = False
         """An answer came since the link was last lost."""
@@ -117,7 +121,9 @@ class BusRunner:
             self._fell(str(down), now_ms)
             return False
         self._down, self._down_since_ms, self._backoff_ms = "", now_ms, _BACKOFF_FIRST_MS
-        self._on_happenings([Happening("bus.down", now_ms, False, self._bus.id)])
+        before, place = self._place_before, self._link.place
+        moved = f"it is {place} now; before it was {before}" if before and before != place else ""
+        self._on_happenings([Happening("bus.down", now_ms, False, self._bus.id, moved)])
         self._polling.link_opened(now_ms)
         return True
 
@@ -125,9 +131,9 @@ class BusRunner:
         """The link is down, or still is."""
         was, self._down = self._down, reason
         self._retry_ms = now_ms + self._backoff_ms
-        self._backoff_ms = min(2 * self._backoff_ms, _BACKOFF_MOST_MS)
+        self._backoff_ms = min(2 * self._backoff_ms, self._backoff_most_ms)
         if not was:
-            self._down_since_ms = now_ms
+            self._down_since_ms, self._place_before = now_ms, self._link.place
             self._on_happenings([Happening("bus.down", now_ms, True, self._bus.id, reason)])
         self._tell(self._polling.link_failed(LinkDown.word, now_ms))
 
@@ -225,6 +231,7 @@ class BusRunner:
             state="down" if self._down else "ok",
             reason=self._down,
             since_ms=self._down_since_ms,
+            port=self._link.place,
             requests=tally.requests,
             timeouts=tally.timeouts,
             crc_errors=tally.crc_errors,

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from edge_agent.common.problem import Problem
-from edge_agent.io.link import NO_SERIAL_PORT
+from edge_agent.io.link import NO_SERIAL_PORT, PORT_IN_USE
 from edge_agent.model.plan import Block
 from edge_agent.model.points import Bus, Device, Serial
 from edge_agent.model.preparation import Ahead
+from edge_agent.model.serial_ports import USB
 from edge_agent.protocols.modbus import CONFIGURATION_CODES
 from edge_agent.protocols.session import Failure, Garbled, LinkDown, Refused
 
@@ -20,9 +21,13 @@ def link_problem(bus: Bus, down: LinkDown) -> Problem:
     elif "://" in bus.link.port:
         do = "write rfc2217://HOST:PORT or socket://HOST:PORT, or the path of a serial port such as /dev/ttyUSB0."
     elif str(down).endswith(NO_SERIAL_PORT):
-        do = "name a serial port such as /dev/ttyUSB0; `ls /dev/serial/by-id` shows the adapters."
+        do = "name a serial port such as /dev/ttyUSB0; `edge-agent scan --ports` lists them."
+    elif str(down).endswith(PORT_IN_USE):
+        do = "end that program first; it may be the running agent: `systemctl stop edge-agent`, and start it again afterwards."
+    elif bus.link.port.startswith(USB):
+        do = "plug the adapter in, or name another one; `edge-agent scan --ports` lists them."
     else:
-        do = "check that the adapter is plugged in, that no other program holds the port, and that this user is in group dialout."
+        do = "check that the adapter is plugged in (`edge-agent scan --ports` lists them) and that this user is in group dialout."
     return Problem("BUS101", f'bus "{bus.id}"', f"The link cannot be opened: {down}.", do)
 
 

@@ -24,8 +24,9 @@ def register(app: typer.Typer) -> None:
     def check(site: SiteFile, profiles: ProfileDirs = None, as_json: AsJson = False) -> None:
         """Check a site file and the profiles it uses; every problem at once, each with its line and the mend."""
         from edge_agent.config.load import load_site
+        from edge_agent.io.serial_ports import KernelPorts
 
-        loaded = load_site(site, profiles)
+        loaded = load_site(site, profiles, ports=KernelPorts().ports())
         loaded = replace(loaded, warnings=(*loaded.warnings, *_endings(loaded)))
         if as_json:
             say_json("check/1", _summary(loaded))

@@ -29,18 +29,29 @@ def register(app: typer.Typer) -> None:
 
     @app.command(epilog="Example: edge-agent scan --port /dev/ttyUSB0 --baud 9600 --units 1-32")
     def scan(
-        port: Annotated[str, typer.Option(help="Serial port, or pyserial URL such as rfc2217://host:port.")] = "",
+        port: Annotated[
+            str, typer.Option(help="Serial port by path or `usb:SERIALNUMBER`, or pyserial URL such as rfc2217://host:port.")
+        ] = "",
         tcp: Annotated[str, typer.Option(metavar="HOST[:PORT]", help="Modbus TCP instrument or gateway, port 502.")] = "",
         baud: Annotated[int, typer.Option(min=300, max=4_000_000, help="Speed of the line, bit/s.")] = 9600,
         parity: Annotated[str, typer.Option(metavar="N|E|O", help="Parity.")] = "N",
         stopbits: Annotated[int, typer.Option(min=1, max=2, help="Stop bits.")] = 1,
         rtu: Annotated[bool, typer.Option("--rtu-over-tcp", help="RTU frames on the TCP connection.")] = False,
         units: Annotated[str, typer.Option(metavar="LIST", help="Unit addresses, e.g. 1-32,40.")] = "1-247",
+        ports: Annotated[
+            bool, typer.Option("--ports", help="Only list this machine's serial ports with the names that last; none is opened.")
+        ] = False,
         timeout: Annotated[int, typer.Option(min=20, max=10_000, help="How long a device may take to answer, ms.")] = 300,
         profiles: ProfileDirs = None,
         as_json: AsJson = False,
     ) -> int:
         """Search for Modbus devices by asking every unit address, and name profiles that fit. Nothing is written to any device."""
+        if ports:
+            from edge_agent.cli.scan_ports import list_ports
+            from edge_agent.io.serial_ports import KernelPorts
+
+            list_ports(KernelPorts().ports(), as_json=as_json)
+            return Exit.FINE
         wanted = parse_units(units)
         bus = _bus(port, tcp, baud, parity, stopbits, timeout, over_tcp="rtu-over-tcp" if rtu else "tcp")
         from edge_agent.bus_visit import scan as search

@@ -20,7 +20,9 @@ def bus_lines(body: Mapping[str, Any], span: Span) -> list[str]:
     for id, bus in body["buses"].items():
         since = _since(bus, body, span)
         busy = f", busy {100 * bus.get('busy_share', 0.0):.0f} %" if bus.get("state") == "ok" else _because(bus)
-        lines.append(f"bus      {id}: {bus.get('state', '')}{since}{busy}{_plan(bus) if bus.get('state') == 'ok' else ''}")
+        plan = _plan(bus) if bus.get("state") == "ok" else ""
+        port = f", {bus['port']}" if bus.get("port") and bus.get("state") == "ok" else ""
+        lines.append(f"bus      {id}: {bus.get('state', '')}{since}{busy}{plan}{port}")
         for device in bus.get("devices", ()):
             lines.append(f"device   {device['id']}: {_device(device, body, span)}, {taken.get(device['id'], 0)} readings")
             if device["state"] != "silent":

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from edge_agent.common.problem import Problem, ProblemError
 from edge_agent.config.firmware_file import Adapter, Board, Hat, Uart
 from edge_agent.model.points import Bus, Serial, Site
+from edge_agent.model.serial_ports import USB
 
 HEAD = "# Written by `edge-agent image render` for site {site}, gateway {gateway}, {board}."
 
@@ -79,7 +80,8 @@ def _uarts_in_use(wanted: Wanted) -> list[Uart]:
 
 
 def _serial_buses(site: Site) -> list[Bus]:
-    return [bus for bus in site.buses if isinstance(bus.link, Serial) and "://" not in bus.link.port]
+    """Those whose port is a device file: the others need nothing of the image."""
+    return [bus for bus in site.buses if isinstance(bus.link, Serial) and not ("://" in (p := bus.link.port) or p.startswith(USB))]
 
 
 def _check_hat(wanted: Wanted) -> list[Problem]:

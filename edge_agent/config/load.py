@@ -22,10 +22,17 @@ from edge_agent.config.resolve_device import DeviceParts
 from edge_agent.config.site_file import DeviceFile, SiteFile
 from edge_agent.config.warnings import warnings_of
 from edge_agent.model.loaded import LoadedSite
+from edge_agent.model.serial_ports import Ports
 
 
-def load_site(path: Path, profile_dirs: Sequence[Path] | None = None, environment: Mapping[str, str] | None = None) -> LoadedSite:
-    """The site of a file. profile_dirs are asked before the program's own profiles; environment: default that of the process.
+def load_site(
+    path: Path,
+    profile_dirs: Sequence[Path] | None = None,
+    environment: Mapping[str, str] | None = None,
+    ports: Ports = Ports(),
+) -> LoadedSite:
+    """The site of a file. profile_dirs are asked before the program's own profiles; environment: default that of the process;
+    ports: of this machine, for warnings about their names.
 
     Raises ProblemError with every problem of every file at once.
     """
@@ -41,7 +48,7 @@ def load_site(path: Path, profile_dirs: Sequence[Path] | None = None, environmen
     files = [device for bus in file.buses for device in bus.devices]
     parts = {device.id: _parts(device, found) for device, found in zip(files, checked, strict=True)}
     site = resolve_site(file, parts, path.parent)
-    return LoadedSite(site, birth_of(site, file.equipment), warnings_of(tree, file, parts))
+    return LoadedSite(site, birth_of(site, file.equipment), warnings_of(tree, file, parts, ports))
 
 
 class _Library:

@@ -12,6 +12,7 @@ from edge_agent.config.profile_file import Nameplate, RequestsFile
 from edge_agent.config.quantities import Bilingual, DurationMs, FileModel, FoldedText, Id, PeriodMs, SizeBytes, between
 from edge_agent.contract.topics import DEFAULT_ROOT, ID_PATTERN
 from edge_agent.model.points import Framing
+from edge_agent.model.serial_ports import USB, USB_NAME
 
 
 def _is_alone(host: str) -> str:
@@ -109,10 +110,17 @@ class ClockFile(FileModel):
     modem: Annotated[FoldedText, Field(pattern=r"^(modemmanager|/dev/[A-Za-z0-9._/:+-]{1,190})?$")] = ""
 
 
-class SerialFile(FileModel):
-    """A serial line: `port` is a device path, `url` a pyserial URL."""
+def _is_port_name(name: str) -> str:
+    if name.startswith(USB) and USB_NAME.fullmatch(name) is None:
+        do = "write `usb:SERIALNUMBER` as `edge-agent scan --ports` shows it; of one with several ports `usb:SERIALNUMBER/if02`."
+        raise Refused("CFG006", f"`{name}` names no adapter.", do)
+    return name
 
-    port: Annotated[str, Field(min_length=1, max_length=200)] | None = None
+
+class SerialFile(FileModel):
+    """A serial line: `port` is a device path or `usb:` and an adapter's serial number, `url` a pyserial URL."""
+
+    port: Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_is_port_name)] | None = None
     url: Annotated[str, Field(pattern=r"^[a-z0-9]+://.{1,200}$")] | None = None
     baudrate: Annotated[int, Field(ge=300, le=1_000_000)] = 9600
     parity: Literal["N", "E", "O"] = "N"
@@ -123,7 +131,7 @@ class SerialFile(FileModel):
     def _one_address(self) -> Self:
         if (self.port is None) == (self.url is None):
             raise Refused(
-                "CFG027", "A serial line needs either `port` or `url`.", "write `port: /dev/ttyUSB0` or `url: rfc2217://host:port`."
+                "CFG027", "A serial line needs either `port` or `url`.", "write `port: /dev/ttyAMA0` or `url: rfc2217://host:port`."
             )
         return self
 

@@ -10,17 +10,20 @@ from edge_agent.common.located_model import context_of, place_of
 from edge_agent.common.problem import Problem
 from edge_agent.config.resolve_device import DeviceParts
 from edge_agent.config.site_file import BusFile, SiteFile
+from edge_agent.model.serial_ports import BY_ID, Ports, is_numbered, lasting_names
 
 
-def warnings_of(tree: Located, file: SiteFile, parts: Mapping[str, DeviceParts]) -> tuple[Problem, ...]:
+def warnings_of(tree: Located, file: SiteFile, parts: Mapping[str, DeviceParts], ports: Ports = Ports()) -> tuple[Problem, ...]:
     """CFG050 serial settings that are not the profile's, CFG051 a password sent in the clear, CFG052 profiles not yet verified,
 
-    CFG053 a scale over one that stands in the device.
+    CFG053 a scale over one that stands in the device, CFG054 a serial port whose name may be another adapter's tomorrow.
+    ports: of this machine, where that is known.
     """
     findings = Findings()
     for number, bus in enumerate(file.buses):
         _serial_settings(tree, number, bus, parts, findings)
         _scales(tree, number, bus, parts, findings)
+        _port_name(tree, number, bus, ports, findings)
     for number, broker in enumerate(file.mqtt.brokers):
         secret = file.mqtt.username if broker.username is None else broker.username
         if secret and (broker.tls or file.mqtt.tls) is None and not _is_loopback(broker.host):
@@ -61,6 +64,23 @@ def _scales(tree: Located, number: int, bus: BusFile, parts: Mapping[str, Device
                 what = f"`{name.text}` is scaled by what the device or a parameter says, and by this `scale` too."
                 do = "leave `scale` out, or write `scale_by: []` beside it if this scale is all of it."
                 findings.add("CFG053", scale.mark, what, do, context_of(tree, path))
+
+
+def _port_name(tree: Located, number: int, bus: BusFile, ports: Ports, findings: Findings) -> None:
+    name = bus.serial.port or "" if bus.serial is not None else ""
+    port = next((port for port in ports.all if name in (port.path, port.by_id)), None)
+    has_number = port is None or port.adapter is None or bool(port.adapter.serial)
+    if is_numbered(name):
+        what = f"{name} is a number in the order of plugging in: after a return it may be another adapter's."
+    elif BY_ID in name and not has_number:
+        what = "The adapter has no serial number: this link fits every one of its make."
+    else:
+        return
+    path = ("buses", number, "serial")
+    do = "see on the gateway with `edge-agent scan --ports` which name lasts, and write that."
+    if port is not None and (better := lasting_names(port, ports)):
+        do = f"write `port: {better[0]}`" + (f" (or {', '.join(better[1:])})" if better[1:] else "") + "."
+    findings.add("CFG054", place_of(tree, path), what, do, context_of(tree, path))
 
 
 def _is_loopback(host: str) -> bool:

@@ -14,6 +14,8 @@ from edge_agent.protocols.session import Flush, Pause, Receive, Reopen, Send, Se
 Result = TypeVar("Result")
 NO_SERIAL_PORT = "it is no serial port"
 """What LinkDown says of a file that no line settings can be given to."""
+PORT_IN_USE = "another program uses it"
+"""What LinkDown says of a port that is locked."""
 _SLICE_MS = 100
 """A stop is noticed within this time."""
 _OVERTIME_MS = 10_000
@@ -26,6 +28,11 @@ class Link(Protocol):
     @property
     def connections(self) -> int:
         """How often it was opened."""
+        ...
+
+    @property
+    def place(self) -> str:
+        """Where it was opened last, in words: the device file and its adapter, or host and port; empty before."""
         ...
 
     def open(self) -> None:

@@ -1,4 +1,4 @@
-"""Does I/O: a serial port by path, or by a pyserial URL (`rfc2217://`, `socket://`)."""
+"""Does I/O: a serial port by path, by its adapter's serial number, or by a pyserial URL (`rfc2217://`, `socket://`)."""
 
 from __future__ import annotations
 
@@ -9,10 +9,14 @@ from contextlib import suppress
 
 import serial
 
-from edge_agent.io.link import NO_SERIAL_PORT
+from edge_agent.io.link import NO_SERIAL_PORT, PORT_IN_USE
+from edge_agent.io.serial_ports import KernelPorts, PortSource
 from edge_agent.model.points import Serial
+from edge_agent.model.serial_ports import USB, Binding, NotBound, SerialPort
 from edge_agent.protocols.session import LinkDown
 
+_NO_SUCH_PORT = "no such port"
+"""What LinkDown begins with where a path leads nowhere."""
 _READ_TIMEOUT_S = 0.02
 """Fixed: changing it would set up an RFC 2217 port anew each time."""
 _WRITE_TIMEOUT_S = 5.0
@@ -25,9 +29,13 @@ _BABBLE_S = 1.0
 class SerialLink:
     """One port, used by this program alone. Keeps 3.5 characters of silence between frames (MODBUS over Serial Line, 2.5.1.1)."""
 
-    def __init__(self, settings: Serial) -> None:
+    def __init__(self, settings: Serial, machine: PortSource | None = None) -> None:
+        """machine: where ports are looked for; None: on this machine."""
         self.connections = 0
+        self.place = ""
         self._settings = settings
+        self._machine = KernelPorts() if machine is None else machine
+        self._binding = Binding(settings.port)
         self._port: serial.SerialBase | None = None
         self._byte_s = (1 + settings.bytesize + (settings.parity != "N") + settings.stopbits) / settings.baudrate
         self._silence_s = 3.5 * self._byte_s if settings.baudrate <= _FAST_BAUDRATE else _FAST_SILENCE_S
@@ -35,26 +43,50 @@ class SerialLink:
         """When the last byte came or went."""
 
     def open(self) -> None:
-        """Opens and locks the port. Raises LinkDown."""
+        """Finds, opens and locks the port. Raises LinkDown."""
         if self._port is not None:
             return
-        wanted = self._settings
+        name, is_url = self._settings.port, "://" in self._settings.port
+        chosen = SerialPort(name) if is_url else self._chosen()
         try:
-            port = serial.serial_for_url(
-                wanted.port,
-                baudrate=wanted.baudrate,
-                bytesize=wanted.bytesize,
-                parity=wanted.parity,
-                stopbits=wanted.stopbits,
-                timeout=_READ_TIMEOUT_S,
-                write_timeout=None if "://" in wanted.port else _WRITE_TIMEOUT_S,
-                exclusive=None if "://" in wanted.port else True,
-            )
+            self._port = self._made(chosen.path, is_url=is_url)
         except (OSError, ValueError, termios.error) as error:
-            raise LinkDown(f"{wanted.port}: {_words(error)}") from error
-        self._port = port
+            words = _words(error)
+            if words == _NO_SUCH_PORT:
+                words += f"; here are: {self._machine.ports().listed()}"
+            raise LinkDown(f"{self._told(chosen)}: {words}") from error
+        if not is_url and self._chosen() != chosen:  # its number went to another adapter in this very moment
+            self.close()
+            raise LinkDown(f"{self._told(chosen)}: plugged in anew while it was opened")
+        self._binding.bound(chosen, self._machine.ports())
+        self.place = str(chosen)
         self.connections += 1
         self._active_at_s = time.monotonic()
+
+    def _chosen(self) -> SerialPort:
+        try:
+            return self._binding.choose(self._machine.ports(), self._machine.leads_to(self._settings.port))
+        except NotBound as why:
+            self.close()
+            raise LinkDown(f"{self._settings.port}: {why}") from why
+
+    def _told(self, chosen: SerialPort) -> str:
+        """The name of the site file, and where it leads."""
+        name = self._settings.port
+        return f"{name} ({chosen.path})" if name.startswith(USB) else name
+
+    def _made(self, path: str, *, is_url: bool) -> serial.SerialBase:
+        wanted = self._settings
+        return serial.serial_for_url(
+            path,
+            baudrate=wanted.baudrate,
+            bytesize=wanted.bytesize,
+            parity=wanted.parity,
+            stopbits=wanted.stopbits,
+            timeout=_READ_TIMEOUT_S,
+            write_timeout=None if is_url else _WRITE_TIMEOUT_S,
+            exclusive=None if is_url else True,
+        )
 
     def close(self) -> None:
         """Gives the port back."""
@@ -131,6 +163,12 @@ class SerialLink:
 def _words(error: Exception) -> str:
     """The cause in words: pyserial wraps it in a text of its own, with numbers and the port again."""
     cause = error.__context__ if isinstance(error, serial.SerialException) and error.__context__ is not None else error
+    if isinstance(cause, FileNotFoundError):
+        return _NO_SUCH_PORT
+    if isinstance(cause, BlockingIOError) or getattr(cause, "errno", None) == errno.EBUSY:
+        return PORT_IN_USE
+    if "device disconnected" in str(cause) or getattr(cause, "errno", None) in (errno.EIO, errno.ENXIO):
+        return "the adapter was unplugged"
     if isinstance(cause, termios.error):
         return NO_SERIAL_PORT if cause.args[0] == errno.ENOTTY else str(cause.args[-1])
     if isinstance(cause, OSError):

@@ -20,6 +20,11 @@ class Tap:
         """How often the link was opened."""
         return self._link.connections
 
+    @property
+    def place(self) -> str:
+        """Where the link was opened last."""
+        return self._link.place
+
     def open(self) -> None:
         """Opens the link."""
         self._link.open()

@@ -18,6 +18,7 @@ class TcpLink:
 
     def __init__(self, settings: Tcp) -> None:
         self.connections = 0
+        self.place = ""
         self._settings = settings
         self._socket: socket.socket | None = None
 
@@ -34,6 +35,7 @@ class TcpLink:
         made.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         made.settimeout(_SEND_TIMEOUT_S)
         self._socket = made
+        self.place = f"{self._settings.host}:{self._settings.port}"
         self.connections += 1
 
     def close(self) -> None:

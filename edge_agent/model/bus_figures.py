@@ -60,6 +60,8 @@ class BusFigures:
     reason: str = ""
     since_ms: int = 0
     """Monotonic."""
+    port: str = ""
+    """Where it was opened last: the device file and its adapter, or host and port."""
     requests: int = 0
     timeouts: int = 0
     crc_errors: int = 0

@@ -13,6 +13,7 @@ from edge_agent.bus import BusRunner
 from edge_agent.bus_visit import Found, read_once, scan
 from edge_agent.common.problem import ProblemError
 from edge_agent.contract.quality import Quality
+from edge_agent.io.link import Link
 from edge_agent.model.points import Bus, Device, Framing, Point, Serial, Tcp
 from edge_agent.model.reading import Happening, Reading
 from tests.support.instrument import CLOCK, Behaviour, PtyInstrument, TcpInstrument
@@ -22,10 +23,10 @@ from tests.support.ports import free_port, wait_until
 class Running:
     """A bus in its thread and what it told."""
 
-    def __init__(self, bus: Bus) -> None:
+    def __init__(self, bus: Bus, link: Link | None = None) -> None:
         self.readings: list[Reading] = []
         self.happenings: list[Happening] = []
-        self.runner = BusRunner(bus, CLOCK, self.readings.extend, self.happenings.extend, seed=1)
+        self.runner = BusRunner(bus, CLOCK, self.readings.extend, self.happenings.extend, seed=1, link=link)
         self.stop = threading.Event()
         self.thread = threading.Thread(target=self.runner.run, args=(self.stop,))
 
@@ -37,8 +38,8 @@ class Running:
 
 
 @contextmanager
-def running(bus: Bus) -> Iterator[Running]:
-    made = Running(bus)
+def running(bus: Bus, link: Link | None = None) -> Iterator[Running]:
+    made = Running(bus, link)
     made.thread.start()
     try:
         yield made

@@ -53,6 +53,7 @@ class SimulatedLink:
     turnaround_ms: float = 20.0
     byte_ms: float = 10 / 9.6
     connections: int = 1
+    place: str = "/dev/none"
     asked: list[tuple[float, int, bytes]] = field(default_factory=list)
     """(when, unit, PDU)"""
     _reply: bytes = b""

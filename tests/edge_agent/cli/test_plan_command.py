@@ -54,7 +54,7 @@ def test_a_site_with_a_line_and_a_network(capfd: pytest.CaptureFixture[str]) -> 
     assert lan.startswith(
         "bus lan busy 2 %, every point in time   (127.0.0.1:5020, tcp)\nrequests 1, everything once takes 0.02 s;"
     )
-    assert line.startswith("bus rs485-1 busy 21 %, slowest point 0.1 s late   (/dev/ttyUSB0, 9600 8N1, rtu)\nrequests 16, ")
+    assert line.startswith("bus rs485-1 busy 21 %, slowest point 0.1 s late   (usb:A50285BI, 9600 8N1, rtu)\nrequests 16, ")
     assert "asked while silent every" in out
     assert "addresses" not in out
 

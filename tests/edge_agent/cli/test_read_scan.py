@@ -14,6 +14,8 @@ from edge_agent.cli.main import build_app
 from edge_agent.cli.scan import parse_units
 from edge_agent.common.problem import ProblemError
 from edge_agent.common.program import run
+from edge_agent.io.serial_link import SerialLink
+from edge_agent.model.points import Serial
 from tests.support.instrument import Behaviour, PtyInstrument, TcpInstrument
 from tests.support.ports import free_port
 
@@ -82,7 +84,8 @@ def test_read_of_an_unknown_device_or_a_closed_port(tmp_path: Path, capsys: pyte
         ("socket://127.0.0.1:{}", ": Connection refused.", "check address and port"),
         ("rfc2217://bar", ": not in the form HOST:PORT.", "check address and port"),
         ("/dev/null", ": it is no serial port.", "name a serial port"),
-        ("/dev/no-such-port", "/dev/no-such-port: No such file or directory.", "check that the adapter"),
+        ("/dev/no-such-port", "/dev/no-such-port: no such port; here are: ", "check that the adapter"),
+        ("usb:NO-SUCH", "usb:NO-SUCH: this adapter is not plugged in; here are: ", "plug the adapter in"),
     ],
 )
 def test_scan_of_what_cannot_be_opened_says_why(port: str, what: str, do: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -91,6 +94,17 @@ def test_scan_of_what_cannot_be_opened_says_why(port: str, what: str, do: str, c
     assert what in said
     assert f"Do: {do}" in said
     assert "Errno" not in said
+
+
+def test_a_port_that_a_program_uses_is_named_with_the_mend(capsys: pytest.CaptureFixture[str]) -> None:
+    with PtyInstrument(Behaviour({3: {0: 1}})) as line:
+        link = SerialLink(Serial(line.path))
+        link.open()
+        assert edge_agent("scan", "--port", line.path) == 1
+        link.close()
+    said = capsys.readouterr().err
+    assert f"{line.path}: another program uses it." in said
+    assert "systemctl stop edge-agent" in said
 
 
 def test_scan_finds_devices(capsys: pytest.CaptureFixture[str]) -> None:

@@ -52,6 +52,13 @@ def test_the_console_goes_from_the_busses_uart_and_tty1_stays() -> None:
     assert not [word for word in words if word.startswith("console=serial0")]
 
 
+def test_an_adapter_named_by_its_serial_number_needs_nothing_of_the_image() -> None:
+    render(wanted(site=site(Serial("/dev/ttyAMA0"), Serial("/dev/edge-rs485-2"), Serial("usb:A50285BI"))), UNITS)
+    with pytest.raises(ProblemError) as problem:
+        render(wanted(site=site(Serial("/dev/ttyUSB0"))), UNITS)
+    assert codes(problem) == ["CFG107"]
+
+
 def test_a_console_on_the_uart_of_a_bus_is_refused() -> None:
     with pytest.raises(ProblemError) as problem:
         render(wanted(console="serial0"), UNITS)
