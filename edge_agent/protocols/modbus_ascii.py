@@ -8,7 +8,10 @@ frame wherever it stands, so that noise before it and a frame that broke off are
 
 from __future__ import annotations
 
-from edge_agent.protocols.modbus_frames import MAX_PDU, Expected
+import re
+from collections.abc import Iterable, Mapping
+
+from edge_agent.protocols.modbus_frames import MAX_PDU, Expected, Shape
 
 CHARACTER_MS = 1000
 """The longest pause between two characters of one frame."""
@@ -16,6 +19,7 @@ _BEGIN, _CR, _LF = b":"[0], b"\r"[0], b"\n"[0]
 _DIGITS = frozenset(b"0123456789ABCDEF")
 _MAX_DIGITS = 2 * (MAX_PDU + 2)
 _KEPT = 2048
+_FRAME = re.compile(rb":((?:[0-9A-F]{2}){4,255})\r\n")
 
 
 def lrc(body: bytes) -> int:
@@ -27,6 +31,16 @@ def ascii_frame(unit: int, pdu: bytes) -> bytes:
     """The ASCII frame of a PDU."""
     body = bytes((unit,)) + pdu
     return b":" + (body + bytes((lrc(body),))).hex().upper().encode("ascii") + b"\r\n"
+
+
+def ascii_replies(stream: bytes, shapes: Mapping[int, Iterable[Shape]]) -> list[tuple[int, bytes]]:
+    """(unit, PDU) of each frame that has one of the shapes of its unit, or is an exception to it, in order."""
+    frames = (bytes.fromhex(found[1].decode("ascii")) for found in _FRAME.finditer(stream))
+    return [
+        (frame[0], frame[1:-1])
+        for frame in frames
+        if lrc(frame[:-1]) == frame[-1] and any(shape.fits(frame[1:-1]) for shape in shapes.get(frame[0], ()))
+    ]
 
 
 class AsciiWindow:
@@ -94,7 +108,7 @@ class AsciiWindow:
             self.repeats += 1
             self._came.clear()
             pdu = bytes.fromhex(digits.decode("ascii"))[1:-1]
-            return pdu if self.repeats > 1 and self._expected.accepts(pdu) else None
+            return pdu if self.repeats > 1 and self._expected.is_repeated_by(pdu) else None
         if len(digits) < 8 or len(digits) % 2:
             self.mismatches += 1
             return None

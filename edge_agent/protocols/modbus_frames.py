@@ -10,7 +10,9 @@ that unit's exception to that function. Noise, echoes, and replies to others or 
 from __future__ import annotations
 
 import struct
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 MAX_RTU = 256
 MAX_PDU = 253
@@ -50,6 +52,22 @@ def tcp_frame(transaction: int, unit: int, pdu: bytes) -> bytes:
     return struct.pack(">HHHB", transaction, 0, len(pdu) + 1, unit) + pdu
 
 
+class Shape(NamedTuple):
+    """What tells one reply of a device from another where replies have no number."""
+
+    function: int
+    length: int
+    """Bytes of the PDU; 0: told by the PDU itself (function 43)."""
+
+    def fits(self, pdu: bytes) -> bool:
+        """True for a PDU of this shape, or an exception to this function."""
+        if len(pdu) == 2:
+            return pdu[0] == self.function | 0x80
+        if pdu[:1] != bytes((self.function,)) or len(pdu) != (self.length or identification_length(pdu)):
+            return False
+        return self.function > 4 or pdu[1] == self.length - 2
+
+
 @dataclass(frozen=True, slots=True)
 class Expected:
     """The reply PDU that a request implies: how it begins, and its length."""
@@ -63,6 +81,15 @@ class Expected:
     def exception(self) -> int:
         """First byte of the exception to this request."""
         return self.head[0] | 0x80
+
+    @property
+    def shape(self) -> Shape:
+        """That of the reply."""
+        return Shape(self.head[0], self.length)
+
+    def is_repeated_by(self, request: bytes) -> bool:
+        """True where the request itself is the answer, in every byte: writes of one value."""
+        return len(self.head) == self.length and request == self.head
 
     def length_of(self, pdu: bytes) -> int | None:
         """Length of the acceptable PDU that `pdu` begins; 0 while that cannot be told yet; None if it begins none."""
@@ -144,7 +171,7 @@ class RtuWindow:
             self._echoed = end
             self.repeats += 1
             pdu = self._request[1:-2]
-            return pdu if self.repeats > 1 and self._expected.accepts(pdu) else None
+            return pdu if self.repeats > 1 and self._expected.is_repeated_by(pdu) else None
         for start in [start for start, due in self._starts.items() if due <= end]:
             frame = bytes(self._came[start:])
             length = self._expected.length_of(frame[1:])
@@ -159,6 +186,28 @@ class RtuWindow:
             else:
                 self._starts[start] = start + length + 3 if length and end > start + len(self._expected.head) else end + 1
         return None
+
+
+def rtu_replies(stream: bytes, shapes: Mapping[int, Iterable[Shape]]) -> list[tuple[int, bytes]]:
+    """(unit, PDU) of each frame that has one of the shapes of its unit, or is an exception to it, in order."""
+    found, at = [], 0
+    while at < len(stream) - 4:
+        frame = _frame_at(stream, at, shapes.get(stream[at], ()))
+        if frame:
+            found.append((frame[0], frame[1:-2]))
+        at += len(frame) or 1
+    return found
+
+
+def _frame_at(stream: bytes, at: int, shapes: Iterable[Shape]) -> bytes:
+    for shape in shapes:
+        if stream[at + 1] & 0x7F != shape.function:
+            continue
+        length = 2 if stream[at + 1] & 0x80 else shape.length or identification_length(stream[at + 1 : at + 1 + MAX_PDU])
+        frame = stream[at : at + length + 3]
+        if len(frame) == length + 3 and shape.fits(frame[1:-2]) and crc16(frame[:-2]) == frame[-2:]:
+            return frame
+    return b""
 
 
 class Unreadable(Exception):

@@ -14,6 +14,8 @@ from tests.support.simulated_bus import SimulatedBus
 
 HOUR_MS = 3_600_000
 LINE = Serial("/dev/none", 9600)
+IDENTIFY = (43, 0x0E01)
+"""Asked once of a device of which nothing else may be read."""
 
 
 def value(unit: int, address: int) -> int:
@@ -96,7 +98,7 @@ def test_set_up_is_written_at_the_start_and_after_a_silence() -> None:
     setup = (Step("holding", 900, (1,), 100, 6), Step("holding", 901, count=0, function=3))
     bus = SimulatedBus(line(device(1, setup=setup)), lambda unit, pdu, now: None if 3000 < now < 20_000 else answered(unit, pdu))
     bus.run(2900)
-    assert functions(bus) == [(6, 900), (3, 901), (3, 0), (3, 0), (3, 0)]
+    assert functions(bus) == [(6, 900), (3, 901), (3, 0), IDENTIFY, (3, 0), (3, 0)]
     assert bus.link.asked[1][0] - bus.link.asked[0][0] >= 100
     bus.run(120_000)
     silent_ms, back_ms = (each.taken_ms for each in bus.happenings)
@@ -132,7 +134,7 @@ def test_woken_after_a_rest_even_though_it_does_not_answer_that() -> None:
 def test_a_trigger_goes_before_each_cycle() -> None:
     bus = SimulatedBus(line(device(1, points=2, trigger=(Step("holding", 1, (15,), 300, 16),))), answered)
     bus.run(3500)
-    assert functions(bus) == [(16, 1), (3, 0), (3, 50)] * 4
+    assert functions(bus) == [(16, 1), (3, 0), IDENTIFY, (3, 50), *[(16, 1), (3, 0), (3, 50)] * 3]
 
 
 def test_a_device_that_needs_a_master_is_asked_in_time() -> None:

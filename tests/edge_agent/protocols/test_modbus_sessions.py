@@ -10,7 +10,8 @@ import pytest
 from edge_agent.protocols.modbus import Ask, Master, Span
 from edge_agent.protocols.modbus_ascii import ascii_frame
 from edge_agent.protocols.modbus_frames import rtu_frame
-from edge_agent.protocols.session import Failure, Flush, Garbled, Receive, Refused, Send, Silence, TwoAnswers
+from edge_agent.protocols.modbus_pdus import write_expected, write_request
+from edge_agent.protocols.session import Failure, Flush, Garbled, Receive, Refused, Send, Session, Silence, TwoAnswers
 from tests.support.simulated_line import Faults, SimulatedLine, register
 
 BAD_LINE = Faults(lost=0.1, late=0.25, damaged=0.05, doubled=0.1, noise=0.2, foreign=0.1, echo=0.1, busy=0.05)
@@ -40,9 +41,43 @@ def test_a_clean_line_loses_nothing_and_asks_nothing_else() -> None:
     line, master = SimulatedLine(Faults(), 1), Master("rtu")
     for _ in range(50):
         for span in SPANS:
-            assert line.run(master.read(Ask(17, span))) == tuple(register(span.address + i) for i in range(span.count))
+            others = tuple(other for other in SPANS if other != span)
+            assert line.run(master.read(Ask(17, span, others=others))) == tuple(
+                register(span.address + i) for i in range(span.count)
+            )
     assert master.tally.requests == 50 * len(SPANS)
     assert (master.tally.timeouts, master.tally.retries, master.tally.crc_errors) == (0, 0, 0)
+
+
+def functions_asked(replies: dict[int, bytes], *sessions: Session[object]) -> list[int]:
+    """Functions of what the sessions ask, one after the other, of a device that answers each function by one PDU."""
+    asked: list[int] = []
+    for session in sessions:
+        answer = b""
+        with suppress(StopIteration):
+            while True:
+                action = session.send(answer) if answer else next(session)
+                answer = b""
+                if isinstance(action, Send):
+                    asked.append(action.payload[1])
+                elif isinstance(action, Receive) and not action.least_ms:
+                    answer = rtu_frame(17, replies[asked[-1]])
+    return asked
+
+
+def test_a_device_of_which_nothing_else_may_be_read_is_asked_once_for_its_identification() -> None:
+    """Whether it answers that must be known before it is late for the first time; a refusal is an answer."""
+    master, ask = Master("rtu"), Ask(17, Span("holding", 0, 1))
+    replies = {3: b"\x03\x02\x00\x07", 0x2B: b"\xab\x01"}
+    assert functions_asked(replies, *(master.read(ask) for _ in range(3))) == [3, 0x2B, 3, 3]
+    assert master.tally.exceptions == 0
+
+
+def test_nothing_comes_between_a_step_and_the_read_behind_it() -> None:
+    master, write = Master("rtu"), write_request(6, 1, (1,))
+    replies = {3: b"\x03\x02\x00\x07", 6: write}
+    step = master.ask(17, write, write_expected(write), 500)
+    assert functions_asked(replies, step, master.read(Ask(17, Span("holding", 0, 1)))) == [6, 3]
 
 
 def test_after_a_rest_the_newest_debt_alone_is_feared() -> None:
@@ -52,7 +87,7 @@ def test_after_a_rest_the_newest_debt_alone_is_feared() -> None:
         line.run(master.read(ask))
     master.rested(17)
     session = master.read(ask)
-    assert next(session) == Flush()
+    assert [next(session), next(session)] == [Flush()] * 2
     sent = next(session)
     assert isinstance(sent, Send)
     assert sent.payload[:6] == bytes.fromhex("110300000002")
@@ -71,7 +106,7 @@ def test_a_damaged_reply_is_given_up_before_its_window_ends() -> None:
 def test_the_first_answers_of_a_device_are_listened_to_and_no_others() -> None:
     master, listened = Master("rtu", listen_ms=120), []
     for _ in range(6):
-        session = master.read(Ask(17, Span("holding", 0, 1)))
+        session = master.read(Ask(17, Span("holding", 0, 1), others=(Span("holding", 9, 4),)))
         assert [type(next(session)), type(next(session)), type(next(session))] == [Flush, Send, Receive]
         with suppress(StopIteration):
             listened.append(session.send(rtu_frame(17, b"\x03\x02\x00\x07")))
@@ -79,9 +114,10 @@ def test_the_first_answers_of_a_device_are_listened_to_and_no_others() -> None:
     assert listened == [Receive(120, least_ms=120)] * 4
 
 
-def heard(master: Master, *replies: bytes) -> tuple[int, ...]:
+def heard(master: Master, *replies: bytes, rested_ms: int = 0) -> tuple[int, ...]:
     """One read, and what comes of it on a line that brings these replies one after the other."""
-    session, chunks = master.read(Ask(17, Span("holding", 0, 2), retries=0, others=(Span("holding", 9, 4),))), list(replies)
+    ask = Ask(17, Span("holding", 0, 2), retries=0, others=(Span("holding", 9, 4),), rested_ms=rested_ms)
+    session, chunks = master.read(ask), list(replies)
     answer = b""
     while True:
         try:
@@ -91,15 +127,32 @@ def heard(master: Master, *replies: bytes) -> tuple[int, ...]:
         answer = chunks.pop(0) if chunks and isinstance(action, Receive) else b""
 
 
-def test_an_address_at_which_two_answered_is_believed_at_the_sixteenth_single_answer() -> None:
+def doubted() -> Master:
+    """One at whose device two different answers came to one question."""
     master, right = Master("rtu"), rtu_frame(17, b"\x03\x04\x00\x01\x00\x02")
     with pytest.raises(TwoAnswers):
         heard(master, right, rtu_frame(17, b"\x03\x04\x00\x01\x00\x03"))
     with pytest.raises(TwoAnswers):  # the question of another length that comes first
         heard(master, rtu_frame(17, b"\x03\x02\x00\x01"))
+    return master
+
+
+def test_an_address_at_which_two_answered_is_believed_at_the_sixteenth_single_answer() -> None:
+    master, right = doubted(), rtu_frame(17, b"\x03\x04\x00\x01\x00\x02")
     for _ in range(15):
         with pytest.raises(TwoAnswers):
-            heard(master, right)
+            heard(master, right, rested_ms=10_000)
+    assert heard(master, right, rested_ms=10_000) == (1, 2)
+
+
+def test_an_address_at_which_two_answered_is_not_believed_within_a_minute() -> None:
+    master, right = doubted(), rtu_frame(17, b"\x03\x04\x00\x01\x00\x02")
+    for _ in range(26):
+        with pytest.raises(TwoAnswers):
+            heard(master, right, rested_ms=2000)
+    for _ in range(3):
+        with suppress(TwoAnswers):
+            heard(master, right, rested_ms=2000)
     assert heard(master, right) == (1, 2)
 
 
