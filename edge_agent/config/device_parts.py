@@ -7,7 +7,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from edge_agent.common.located_model import Refused
-from edge_agent.config.quantities import Address, Bilingual, ConditionText, DurationMs, FileModel, Id, PeriodMs, between
+from edge_agent.config.quantities import Address, Bilingual, ConditionText, DurationMs, FileModel, Id, NumberOnly, PeriodMs, between
 from edge_agent.model.points import Table
 
 Word = Annotated[int, Field(ge=0, le=65535)]
@@ -107,6 +107,12 @@ class IdentifyRegister(FileModel):
     value: Word | None = None
     mask: Annotated[int, Field(gt=0, le=65535)] = 0xFFFF
     text: Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[ -~]+$")] | None = None
+    letters: Annotated[Literal[1, 2], NumberOnly] = 2
+
+    @property
+    def span(self) -> int:
+        """Registers that say it."""
+        return 1 if self.text is None else -(-len(self.text) // self.letters)
 
     @model_validator(mode="after")
     def _one_of_both(self) -> Self:

@@ -52,7 +52,7 @@ def registers_asked(profiles: Mapping[str, ProfileFile]) -> tuple[Asked, ...]:
         (register.table, register.address + i)
         for file in profiles.values()
         for register in (file.identify.registers if file.identify is not None else ())
-        for i in range(_span(register))
+        for i in range(register.span)
     }
     made: list[Asked] = []
     for table, address in sorted(cells):
@@ -108,15 +108,11 @@ def _texts_hold(wanted: IdentifyTexts, texts: Mapping[int, str]) -> bool:
 
 def _said(register: IdentifyRegister, words: Words) -> str | None:
     """What the register says, if it is what the profile wants."""
-    read = [words.get((register.table, register.address + i)) for i in range(_span(register))]
+    read = [words.get((register.table, register.address + i)) for i in range(register.span)]
     there = [word for word in read if word is not None]
     if len(there) < len(read):
         return None
     if register.text is None:
         return f"{there[0]:#06x}" if there[0] & register.mask == register.value else None
-    text = b"".join(word.to_bytes(2, "big") for word in there).decode("latin-1")
+    text = b"".join(word.to_bytes(2, "big")[2 - register.letters :] for word in there).decode("latin-1")
     return f'"{register.text}"' if text.lower().startswith(register.text.lower()) else None
-
-
-def _span(register: IdentifyRegister) -> int:
-    return 1 if register.text is None else (len(register.text) + 1) // 2

@@ -11,9 +11,9 @@ from pydantic import Field, model_validator
 
 from edge_agent.common.located import Findings, Located, Mark
 from edge_agent.common.located_model import Refused, choices, closest
-from edge_agent.config.quantities import Address, Bilingual, ConditionText, FileModel, Id, UnitName
+from edge_agent.config.quantities import Address, Bilingual, ConditionText, DurationMs, FileModel, Id, UnitName, between
 from edge_agent.model.condition import parse
-from edge_agent.model.points import RawType, WordOrder
+from edge_agent.model.points import NumberType, WordOrder
 
 
 class ParameterRegister(FileModel):
@@ -21,10 +21,12 @@ class ParameterRegister(FileModel):
 
     table: Literal["coil", "holding"] = "holding"
     address: Address
-    type: RawType | None = None
+    type: NumberType | None = None
     order: WordOrder = "ABCD"
     scale: Annotated[float, Field(gt=0)] = 1.0
     function: Literal[5, 6, 15, 16] | None = None
+    offset: float = 0.0
+    wait: Annotated[DurationMs, between(0, 60_000)] = 0
 
 
 class ParameterFile(FileModel):
@@ -119,7 +121,7 @@ def parameter_values(
 
 def _given(parameter: ParameterFile, at: Located, findings: Findings, context: str) -> float | None:
     value = at.scalar
-    if not isinstance(value, int | float):
+    if isinstance(value, bool) or not isinstance(value, int | float):
         findings.add("CFG036", at.mark, f"`{parameter.id}` must be a number.", "write a number.", context)
         return None
     wrong = parameter.refusal(float(value))

@@ -9,11 +9,11 @@ from pydantic import Field, model_validator
 
 from edge_agent.common.located_model import Refused
 from edge_agent.config.quantities import Address, FileModel, Id
-from edge_agent.model.points import RawType, WordOrder
+from edge_agent.model.points import NumberType, RawType, WordOrder
 
 FileType = Literal[
-    "bool", "u8", "s8", "u16", "s16", "u24", "s24", "u32", "s32", "u64", "s64",
-    "f16", "f32", "f64", "bcd8", "bcd16", "bcd24", "bcd32", "bcd64",
+    "bool", "u8", "s8", "u16", "s16", "u24", "s24", "u32", "s32", "u48", "s48", "u64", "s64",
+    "f16", "f32", "f64", "bcd8", "bcd16", "bcd24", "bcd32", "bcd48", "bcd64", "text",
 ]  # fmt: skip
 PARTS: dict[str, tuple[RawType, int]] = {
     "u8": ("u16", 0xFF), "s8": ("s16", 0xFF), "bcd8": ("bcd16", 0xFF),
@@ -49,14 +49,14 @@ class WriteFile(FileModel):
 
     table: Literal["coil", "holding"] | None = None
     address: Address | None = None
-    type: RawType | None = None
+    type: NumberType | None = None
     order: WordOrder | None = None
     function: Literal[5, 6, 15, 16, 22] | None = None
     low: float | None = None
     high: float | None = None
     codes: Annotated[list[int], Field(max_length=256)] = Field(default_factory=list)
-    on: Annotated[int, Field(ge=0, le=65535)] = 1
-    off: Annotated[int, Field(ge=0, le=65535)] = 0
+    on: Annotated[int, Field(ge=0, le=65535)] | None = None
+    off: Annotated[int, Field(ge=0, le=65535)] | None = None
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:

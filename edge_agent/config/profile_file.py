@@ -18,6 +18,7 @@ from edge_agent.config.quantities import (
     FileModel,
     FoldedText,
     Id,
+    NumberOnly,
     PeriodMs,
     RoleName,
     SignName,
@@ -54,6 +55,10 @@ class PointFile(FileModel):
     decimals: Annotated[int, Field(ge=0, le=9)] | None = None
     mask: Annotated[int, Field(gt=0)] | None = None
     bit: Annotated[int, Field(ge=0, le=63)] | None = None
+    on: Annotated[int, Field(ge=0, le=65535)] | None = None
+    off: Annotated[int, Field(ge=0, le=65535)] | None = None
+    length: Annotated[int, Field(ge=1, le=125)] | None = None
+    letters: Annotated[Literal[1, 2], NumberOnly] = 2
     negative_from: Annotated[int, Field(gt=0)] | None = None
     scale_by: Annotated[list[FactorFile], Field(max_length=8)] = Field(default_factory=list)
     plus: Annotated[list[TermFile], Field(max_length=8)] = Field(default_factory=list)
@@ -61,7 +66,7 @@ class PointFile(FileModel):
     sentinels: Annotated[list[Annotated[int, Field(ge=0)]], Field(max_length=8)] = Field(default_factory=list)
     unit: UnitName = ""
     role: RoleName = ""
-    kind: Literal["number", "counter", "bool", "code", "bits"] | None = None
+    kind: Literal["number", "counter", "bool", "text", "code", "bits"] | None = None
     period: PeriodMs | None = None
     dead_band: Annotated[float, Field(ge=0)] | None = None
     heartbeat: PeriodMs | None = None
@@ -83,9 +88,16 @@ class PointFile(FileModel):
         return self.type or ("bool" if self.table in ("coil", "discrete") else "u16")  # type: ignore[return-value]  # no part
 
     @property
-    def value_kind(self) -> Literal["number", "counter", "bool", "code", "bits"]:
-        """The kind, with its default: `bool` for single bits, else `number`."""
+    def value_kind(self) -> Literal["number", "counter", "bool", "text", "code", "bits"]:
+        """The kind, with its default: `bool` for single bits, `text` for texts, else `number`."""
+        if self.type == "text" and self.kind is None:
+            return "text"
         return self.kind or ("bool" if self.bit is not None or self.raw_type == "bool" else "number")
+
+    @property
+    def span(self) -> int:
+        """Registers or bits it takes."""
+        return self.length or REGISTERS_OF[self.raw_type]
 
     @property
     def bits_of_value(self) -> int | None:
@@ -114,7 +126,7 @@ class PointFile(FileModel):
 
     @model_validator(mode="after")
     def _raw_fits(self) -> Self:
-        span, kind = REGISTERS_OF[self.raw_type], self.raw_type
+        span, kind = self.span, self.raw_type
         if self.address + span - 1 > 65535:
             what = f"`{kind}` takes {span} registers from address {self.address}, beyond the last address 65535."
             raise Refused("CFG014", what, "mend `address` or `type`.", "address")
@@ -133,7 +145,7 @@ class PointFile(FileModel):
                 "CFG031", f"`{self.type}` is a part of a register; `{key}` asks for another.", f"write `type: {kind}`.", key
             )
         bits = self.bits_of_value
-        if bits is not None and (kind in (*_FLOATS, "bool") or bits >> (16 * span)):
+        if bits is not None and (kind in (*_FLOATS, "bool", "text") or bits >> (16 * span)):
             key = "bit" if self.bit is not None else "mask"
             raise Refused(
                 "CFG031", f"`{key}` reaches outside a value of type `{kind}`.", "mend it, or choose a wider integer type.", key
@@ -146,8 +158,41 @@ class PointFile(FileModel):
         return self
 
     @model_validator(mode="after")
+    def _text_or_truth(self) -> Self:
+        """A text is letters and nothing else; `on` and `off` belong to what is true or false."""
+        if (self.type == "text") != (self.value_kind == "text"):
+            raise Refused("CFG031", "`type: text` and `kind: text` belong together.", "leave `kind` out.", "kind")
+        if self.type == "text" and self.length is None:
+            raise Refused("CFG006", "A text needs `length`, its number of registers.", "add `length: 8`.", "type")
+        if self.type != "text" and self.length is not None:
+            raise Refused("CFG031", "`length` belongs to `type: text`.", "leave it out, or write `type: text`.", "length")
+        if self.type == "text":
+            set_here = self.model_fields_set & {
+                "scale",
+                "offset",
+                "decimals",
+                "negative_from",
+                "sentinels",
+                "unit",
+                "texts",
+                "write",
+            }
+            if set_here or self.order not in ("ABCD", "BADC"):
+                key = min(set_here, default="order")
+                what = f"A text is neither reckoned nor written; `{key}` does not fit it."
+                raise Refused(
+                    "CFG031", what, "leave it out." if set_here else "write BADC where the letters of a pair are exchanged.", key
+                )
+        if (self.on is not None or self.off is not None) and (self.value_kind != "bool" or self.raw_type in _FLOATS):
+            key = "on" if self.on is not None else "off"
+            raise Refused("CFG031", f"`{key}` belongs to a point of kind `bool`.", "write `kind: bool`, or leave it out.", key)
+        if self.on is not None and self.on == self.off:
+            raise Refused("CFG031", "`on` and `off` are the same value.", "mend one of them.", "off")
+        return self
+
+    @model_validator(mode="after")
     def _related(self) -> Self:
-        if (self.scale_by or self.plus) and self.value_kind in _STATE_KINDS:
+        if (self.scale_by or self.plus) and self.value_kind in (*_STATE_KINDS, "text"):
             key = "scale_by" if self.scale_by else "plus"
             raise Refused("CFG031", f"A point of kind `{self.value_kind}` is not scaled.", f"leave `{key}` out.", key)
         if self.latched and self.group is not None:
@@ -170,11 +215,11 @@ class PointFile(FileModel):
             if self.value_kind not in _STATE_KINDS:
                 what = f"The role `{role.name}` is a state; the point is of kind `{self.value_kind}`."
                 raise Refused("CFG024", what, "write `kind: bool`, `code` or `bits`.")
-        elif self.value_kind in _STATE_KINDS or UNITS[self.unit].dimension != role.dimension:
+        elif self.value_kind in (*_STATE_KINDS, "text") or UNITS[self.unit].dimension != role.dimension:
             fitting = sorted(unit.name for unit in UNITS.values() if unit.dimension == role.dimension)
             now = (
                 f"of kind `{self.value_kind}`"
-                if self.value_kind in _STATE_KINDS
+                if self.value_kind in (*_STATE_KINDS, "text")
                 else f"in `{self.unit}`"
                 if self.unit
                 else "without unit"
@@ -222,7 +267,7 @@ class SerialFactory(FileModel):
 
     baudrate: Annotated[int, Field(ge=300, le=1_000_000)] = 9600
     parity: Literal["N", "E", "O"] = "N"
-    stopbits: Literal[1, 2] = 1
+    stopbits: Annotated[Literal[1, 2], NumberOnly] = 1
     bytesize: Literal[7, 8] = 8
     unit: Annotated[int, Field(ge=1, le=247)] | None = None
 
@@ -230,7 +275,7 @@ class SerialFactory(FileModel):
 class ProfileFile(FileModel):
     """One device model."""
 
-    profile: Literal[1]
+    profile: Annotated[Literal[1], NumberOnly]
     extends: ProfileName | None = None
     without: Annotated[list[Id], Field(max_length=2000)] = Field(default_factory=list)
     addresses: AddressesFile | None = None
@@ -252,4 +297,5 @@ class ProfileFile(FileModel):
     setup: Steps = Field(default_factory=list)
     wake: WakeFile | None = None
     trigger: Steps = Field(default_factory=list)
+    after_parameters: Steps = Field(default_factory=list)
     points: Annotated[list[PointFile], Field(min_length=1, max_length=2000)]

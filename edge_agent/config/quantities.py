@@ -102,6 +102,14 @@ def between(low_ms: int, high_ms: int) -> AfterValidator:
     return AfterValidator(bounded)
 
 
+def _no_truth(value: object) -> object:
+    """In Python true equals 1; in a file it is a mistake: `stopbits: true`."""
+    if isinstance(value, bool):
+        what = f"A number is needed; here stands {str(value).lower()}."
+        raise Refused("CFG008", what, f"write a number, for example `{int(value)}` if that is meant.")
+    return value
+
+
 def _size_bytes(value: object) -> object:
     folded = _folded(value)
     if isinstance(folded, str) and (match := _SIZE.fullmatch(folded)):
@@ -171,6 +179,8 @@ RoleName = Annotated[str, BeforeValidator(_folded), AfterValidator(_role), _one_
 """One of contract/roles.py, or empty."""
 SignName = Annotated[str, BeforeValidator(_folded), AfterValidator(_sign), _one_of(*SIGNS)]
 """One of contract/signs.py."""
+NumberOnly = BeforeValidator(_no_truth)
+"""For numbers out of a list (`Literal`), which would take true for 1."""
 Address = Annotated[int, Field(ge=0, le=65535), WithJsonSchema({"type": "integer", "minimum": 0, "maximum": 465_536})]
 """A wire address; counts from 0. In a file that says how its manual counts it is the manual's number, up to six digits."""
 PeriodMs = Annotated[DurationMs, between(100, 86_400_000)]

@@ -32,6 +32,7 @@ def check_profile(tree: Located, file: ProfileFile, findings: Findings) -> None:
     steps: list[tuple[tuple[Key, ...], StepFile]] = [
         *((("setup", n), step) for n, step in enumerate(file.setup)),
         *((("trigger", n), step) for n, step in enumerate(file.trigger)),
+        *((("after_parameters", n), step) for n, step in enumerate(file.after_parameters)),
         *((("wake", "steps", n), step) for n, step in enumerate(file.wake.steps if file.wake is not None else ())),
     ]
     for path, step in steps:

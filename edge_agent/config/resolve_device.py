@@ -97,6 +97,10 @@ def _point(file: PointFile, parts: DeviceParts, series: int) -> resolved.Point:
         offset=file.offset,
         decimals=_decimals(file, scale, changes=bool(file.plus or factors)),
         mask=file.bits_of_value,
+        length=file.length or 0,
+        letters=file.letters,
+        on=file.on,
+        off=file.off,
         negative_from=file.negative_from,
         sentinels=tuple(file.sentinels),
         scale_by=factors,
@@ -140,23 +144,26 @@ def _scale(file: PointFile, values: ParameterValues) -> float:
 
 
 def _setup(parts: DeviceParts) -> tuple[resolved.Step, ...]:
-    """The steps of the profile, then the parameters that the site file gives and that stand in a register."""
+    """The steps of the profile, then the given parameters that stand in a register, and what makes them hold."""
     if parts.profile is None:
         return ()
     steps = _steps(parts.profile.file.setup, parts.values)
     given = [p for p in parts.profile.file.parameters if p.id in parts.values.given and p.written_to is not None]
-    return (*steps, *(_written(p, parts.values.known[p.id]) for p in given))
+    after = _steps(parts.profile.file.after_parameters, parts.values) if given else ()
+    return (*steps, *(_written(p, parts.values.known[p.id]) for p in given), *after)
 
 
 def _written(parameter: ParameterFile, value: float | None) -> resolved.Step:
     place = parameter.written_to
     if place is None or value is None:
         raise AssertionError("a parameter without value or place is not written")
-    kind: resolved.RawType = place.type or ("bool" if place.table == "coil" else "u16")
+    kind: resolved.NumberType = place.type or ("bool" if place.table == "coil" else "u16")
     write = resolved.Write(place.table, place.address, kind, place.order)
-    point = resolved.Point(0, "", parameter.id, place.table, place.address, kind, place.order, place.scale, write=write)
+    point = resolved.Point(
+        0, "", parameter.id, place.table, place.address, kind, place.order, place.scale, place.offset, write=write
+    )
     words = change_of(point, value).words
-    return resolved.Step(place.table, place.address, words, 0, place.function or write_function(place.table, len(words)))
+    return resolved.Step(place.table, place.address, words, place.wait, place.function or write_function(place.table, len(words)))
 
 
 def _steps(files: Sequence[StepFile], values: ParameterValues) -> tuple[resolved.Step, ...]:
@@ -185,7 +192,7 @@ def _decimals(file: PointFile, scale: float, *, changes: bool) -> int | None:
     """Those given, else what scale and offset give an integer raw value; None for floats, and where they are many or change."""
     if file.decimals is not None or changes:
         return file.decimals
-    if file.raw_type in ("f16", "f32", "f64", "bool") or file.value_kind in ("bool", "code", "bits"):
+    if file.raw_type in ("f16", "f32", "f64", "bool", "text") or file.value_kind in ("bool", "code", "bits"):
         return None
     exponents = [Decimal(repr(number)).normalize().as_tuple().exponent for number in (scale, file.offset)]
     decimals = max(0, *(-exponent for exponent in exponents if isinstance(exponent, int)))

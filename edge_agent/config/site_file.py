@@ -9,7 +9,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema, mod
 from edge_agent.common.located_model import Refused
 from edge_agent.config.device_parts import AddressesFile
 from edge_agent.config.profile_file import Nameplate, RequestsFile
-from edge_agent.config.quantities import Bilingual, DurationMs, FileModel, FoldedText, Id, PeriodMs, SizeBytes, between
+from edge_agent.config.quantities import Bilingual, DurationMs, FileModel, FoldedText, Id, NumberOnly, PeriodMs, SizeBytes, between
 from edge_agent.contract.topics import DEFAULT_ROOT, ID_PATTERN
 from edge_agent.model.points import Framing
 from edge_agent.model.serial_ports import USB, USB_NAME
@@ -101,7 +101,7 @@ class DeliveryFile(FileModel):
     newest_first: bool = False
     confirm: Literal["receipt", "puback"] = "receipt"
     budget: BudgetFile | None = None
-    qos: Literal[0, 1] | None = None
+    qos: Annotated[Literal[0, 1] | None, NumberOnly] = None
 
 
 class ClockFile(FileModel):
@@ -124,7 +124,7 @@ class SerialFile(FileModel):
     url: Annotated[str, Field(pattern=r"^[a-z0-9]+://.{1,200}$")] | None = None
     baudrate: Annotated[int, Field(ge=300, le=1_000_000)] = 9600
     parity: Literal["N", "E", "O"] = "N"
-    stopbits: Literal[1, 2] = 1
+    stopbits: Annotated[Literal[1, 2], NumberOnly] = 1
     bytesize: Literal[7, 8] = 8
 
     @model_validator(mode="after")

@@ -16,6 +16,7 @@ An exchange ends with its last line `=`, with `!`, or with `+`. Values: numbers,
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -143,8 +144,10 @@ def _check_header(transcript: Transcript) -> None:
 def _take(exchange: Exchange, bare: str, number: int) -> None:
     mark, _, rest = bare.partition(" ")
     if mark == "=":
-        point, value, unit, quality = rest.split()
-        exchange.shown.append(Shown(point, _value(value), "" if unit == "-" else unit, quality, number))
+        point, _, said = rest.partition(" ")
+        value, behind = _value(said.strip())
+        unit, quality = behind.split()
+        exchange.shown.append(Shown(point, value, "" if unit == "-" else unit, quality, number))
     elif mark == "!":
         if not _FAILURE.fullmatch(rest) or exchange.is_over:
             raise ValueError(rest)
@@ -170,10 +173,15 @@ def _bytes(text: str) -> bytes:
     return text.encode("ascii") + b"\r\n" if text.startswith(":") else bytes.fromhex(text)
 
 
-def _value(text: str) -> Value:
-    if text in _NAMED:
-        return _NAMED[text]
-    return float(text) if set(text) & set(".eE") else int(text)
+def _value(text: str) -> tuple[Value, str]:
+    """A value, and what stands behind it. A text stands in quotes."""
+    if text.startswith('"'):
+        said, end = json.JSONDecoder().raw_decode(text)
+        return said, text[end:]
+    word, _, behind = text.partition(" ")
+    if word in _NAMED:
+        return _NAMED[word], behind
+    return (float(word) if set(word) & set(".eE") else int(word)), behind
 
 
 @dataclass(frozen=True, slots=True)
@@ -258,4 +266,4 @@ def _spelt(payload: bytes, framing: Framing) -> str:
 def _written(value: Value) -> str:
     if value is None or isinstance(value, bool):
         return {None: "none", True: "true", False: "false"}[value]
-    return str(value)
+    return json.dumps(value) if isinstance(value, str) else str(value)

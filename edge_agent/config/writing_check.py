@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal
 
 from edge_agent.common.located_model import Refused
-from edge_agent.model.points import REGISTERS_OF, RawType, Write
+from edge_agent.model.points import REGISTERS_OF, NumberType, Write
 
 if TYPE_CHECKING:
     from edge_agent.config.profile_file import PointFile
@@ -49,14 +49,17 @@ def _function_fits(point: PointFile) -> None:
         raise Refused("CFG033", what, "give the point a `mask` or `bit`, or choose function 6 or 16.", "write", "function")
 
 
-def type_of(point: PointFile) -> RawType:
+def type_of(point: PointFile) -> NumberType:
     """The raw type that is written."""
     write = point.write
     return (write.type if write is not None else None) or ("bool" if point.write_table == "coil" else _register_type(point))
 
 
-def _register_type(point: PointFile) -> RawType:
-    return "u16" if point.raw_type == "bool" else point.raw_type
+def _register_type(point: PointFile) -> NumberType:
+    kind = point.raw_type
+    if kind == "text":
+        raise Refused("CFG033", "A text is not written.", "leave `write` out.", "write")
+    return "u16" if kind == "bool" else kind
 
 
 def function_of(point: PointFile) -> Literal[5, 6, 15, 16, 22]:
@@ -93,6 +96,10 @@ def codes_of(point: PointFile) -> tuple[int, ...]:
     return tuple(int(code) for code in point.texts if code.removeprefix("-").isdecimal())
 
 
+def _first(*values: int | None) -> int:
+    return next(value for value in values if value is not None)
+
+
 def resolved_write(point: PointFile) -> Write | None:
     """As a running agent works with it."""
     write = point.write
@@ -108,6 +115,6 @@ def resolved_write(point: PointFile) -> Write | None:
         low=None if states or point.value_kind == "bool" else low_of(point),
         high=None if states or point.value_kind == "bool" else high_of(point),
         codes=codes_of(point),
-        on=write.on,
-        off=write.off,
+        on=_first(write.on, point.on, 1 if point.off in (None, 0) else 0),
+        off=_first(write.off, point.off, 0 if point.on in (None, 1) else 1 if point.on == 0 else 0),
     )

@@ -13,7 +13,10 @@ from edge_agent.model.condition import Condition
 
 Table = Literal["coil", "discrete", "holding", "input"]
 """Modbus tables: functions 1, 2, 3, 4."""
-RawType = Literal["bool", "u16", "s16", "u32", "s32", "u64", "s64", "f16", "f32", "f64", "bcd16", "bcd32", "bcd64"]
+NumberType = Literal[
+    "bool", "u16", "s16", "u32", "s32", "u48", "s48", "u64", "s64", "f16", "f32", "f64", "bcd16", "bcd32", "bcd48", "bcd64",
+]  # fmt: skip
+RawType = Literal[NumberType, "text"]
 """Parts of them (8 and 24 bits, halves of a register) are these with a mask."""
 WordOrder = Literal["ABCD", "CDAB", "BADC", "DCBA"]
 """Wire bytes of a value, A the most significant; for 64 bits the same pattern over words and bytes."""
@@ -23,7 +26,7 @@ NO_LIMITS = Limits()
 
 REGISTERS_OF: dict[str, int] = {
     "bool": 1, "u16": 1, "s16": 1, "f16": 1, "bcd16": 1, "u32": 2, "s32": 2, "f32": 2, "bcd32": 2,
-    "u64": 4, "s64": 4, "f64": 4, "bcd64": 4,
+    "u48": 3, "s48": 3, "bcd48": 3, "u64": 4, "s64": 4, "f64": 4, "bcd64": 4, "text": 1,
 }  # fmt: skip
 
 
@@ -34,7 +37,7 @@ class Write:
     table: Literal["coil", "holding"]
     address: int
     """Wire address, counts from 0; often not the one it is read at."""
-    type: RawType
+    type: NumberType
     order: WordOrder = "ABCD"
     function: Literal[5, 6, 15, 16, 22] = 6
     """22: the bits of the point's mask alone (mask write)."""
@@ -103,6 +106,14 @@ class Point:
     """Decimals of an integer raw value after scaling; None: as many as scale and offset have."""
     mask: int | None = None
     """Bits of the raw word(s) that belong to the point; the value is shifted down to the mask's lowest bit."""
+    length: int = 0
+    """Registers of a text; 0: as many as the type has."""
+    letters: Literal[1, 2] = 2
+    """Of a text, in one register: 2, the first in the high byte, or 1 in the low byte."""
+    on: int | None = None
+    """Of a bool: the raw value that means true; None: all but `off`, or but 0."""
+    off: int | None = None
+    """The raw value that means false; None: all but `on`. With both, any other is no value."""
     negative_from: int | None = None
     """Raw values from here on mean minus what they are above it (magnitude with a sign); None: they do not."""
     sentinels: tuple[int, ...] = ()
@@ -114,7 +125,7 @@ class Point:
     """On points of the same group: where it is false the point has no value."""
     unit: str = ""
     role: str = ""
-    kind: Literal["number", "counter", "bool", "code", "bits"] = "number"
+    kind: Literal["number", "counter", "bool", "text", "code", "bits"] = "number"
     period_ms: int = 1000
     dead_band: float | None = None
     """In its unit; None: every reading is sent."""
@@ -135,7 +146,7 @@ class Point:
     @property
     def span(self) -> int:
         """Registers or bits it takes."""
-        return REGISTERS_OF[self.type]
+        return self.length or REGISTERS_OF[self.type]
 
     @property
     def leans(self) -> bool:

@@ -18,10 +18,11 @@ from edge_agent.model.condition import names_in
 from edge_agent.model.points import Factor, Point, RawType, WordOrder
 
 _NO_VALUE: tuple[Value, Quality] = (None, Quality.BAD_SENSOR)
-_SIGNED: frozenset[RawType] = frozenset(("s16", "s32", "s64"))
+_SIGNED: frozenset[RawType] = frozenset(("s16", "s32", "s48", "s64"))
 _FLOATS: Mapping[RawType, str] = {"f16": ">e", "f32": ">f", "f64": ">d"}
-_BCD: frozenset[RawType] = frozenset(("bcd16", "bcd32", "bcd64"))
+_BCD: frozenset[RawType] = frozenset(("bcd16", "bcd32", "bcd48", "bcd64"))
 _MOST_EXPONENT = 30
+_BLANK, _TILDE = 0x20, 0x7E
 _MOST_FLOAT16 = 65504.0
 Known = Mapping[str, float | None]
 """What other points of the same reply say, by id; None: they have no value that can be built on."""
@@ -46,6 +47,8 @@ def _is_valid(point: Point, known: Known) -> bool:
 def _measured(point: Point, words: Sequence[int], known: Known) -> tuple[Value, Quality]:
     wire = b"".join(word.to_bytes(2, "big") for word in words)
     ordered = in_order(wire, point.order)
+    if point.type == "text":
+        return _text(ordered, point.letters)
     raw = int.from_bytes(ordered, "big")
     if raw in point.sentinels:
         return _NO_VALUE
@@ -59,7 +62,7 @@ def _measured(point: Point, words: Sequence[int], known: Known) -> tuple[Value, 
         if raw in point.sentinels and point.mask.bit_count() > 1:
             return _NO_VALUE
     if point.kind == "bool" or point.type == "bool":
-        return bool(raw), Quality.GOOD
+        return _truth(point, raw)
     if point.type in _BCD:
         text = f"{raw:x}"
         if not text.isdecimal():
@@ -70,6 +73,27 @@ def _measured(point: Point, words: Sequence[int], known: Known) -> tuple[Value, 
     if point.negative_from is not None and raw >= point.negative_from:
         raw = point.negative_from - raw
     return _ranged(point, _leaning(point, Decimal(raw), known) if point.leans else _scaled(point, raw))
+
+
+def _text(wire: bytes, letters: int) -> tuple[Value, Quality]:
+    """Letters up to the first NUL, without blanks around them; anything but printable ASCII is no text."""
+    if letters == 1:
+        if any(wire[::2]):
+            return _NO_VALUE
+        wire = wire[1::2]
+    said = wire.partition(b"\0")[0].rstrip(b"\xff").strip()
+    if not all(_BLANK <= byte <= _TILDE for byte in said):
+        return _NO_VALUE
+    return said.decode("ascii"), Quality.GOOD
+
+
+def _truth(point: Point, raw: int) -> tuple[Value, Quality]:
+    """True and false by the values that mean them; one that means neither is none."""
+    if point.on is None and point.off is None:
+        return bool(raw), Quality.GOOD
+    if point.on is None or point.off is None:
+        return (raw == point.on if point.off is None else raw != point.off), Quality.GOOD
+    return (raw == point.on, Quality.GOOD) if raw in (point.on, point.off) else _NO_VALUE
 
 
 def values_of(points: Sequence[Point], words: Sequence[Sequence[int]]) -> list[tuple[Value, Quality]]:

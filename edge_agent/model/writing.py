@@ -14,8 +14,8 @@ from edge_agent.contract.message import Value
 from edge_agent.model.points import REGISTERS_OF, Point, RawType, Write
 from edge_agent.model.scaling import in_order
 
-_SIGNED: frozenset[RawType] = frozenset(("s16", "s32", "s64"))
-_DIGITS: dict[str, int] = {"bcd16": 4, "bcd32": 8, "bcd64": 16}
+_SIGNED: frozenset[RawType] = frozenset(("s16", "s32", "s48", "s64"))
+_DIGITS: dict[str, int] = {"bcd16": 4, "bcd32": 8, "bcd48": 12, "bcd64": 16}
 _FLOATS: dict[str, str] = {"f16": ">e", "f32": ">f", "f64": ">d"}
 _TRUE = frozenset(("true", "on", "yes", "1", "open", "start", "是", "开", "启动"))
 _FALSE = frozenset(("false", "off", "no", "0", "close", "closed", "stop", "否", "关", "停止"))

@@ -11,7 +11,7 @@ from edge_agent.config.profile_file import PointFile
 from edge_agent.config.transcript import Exchange, Transcript
 
 FUNCTION_OF = {"coil": 1, "discrete": 2, "holding": 3, "input": 4}
-WORDS_OF = {"16": 1, "32": 2, "64": 4}
+WORDS_OF = {"16": 1, "32": 2, "48": 3, "64": 4}
 Image = Mapping[tuple[int, int], int]
 """Every word (coils and inputs: bit) that was answered, by function and address."""
 
@@ -72,6 +72,12 @@ class Reckoned:
     image: Image
     parameters: Mapping[str, float]
 
+    def text(self, name: str) -> str:
+        """The letters of a point, those before the first NUL."""
+        point = self.points[name]
+        raw = b"".join(struct.pack(">H", self.image[place]) for place in places_of(point))
+        return raw[2 - point.letters :: 3 - point.letters].split(b"\0")[0].decode("ascii").strip()
+
     def value(self, name: str) -> Fraction:
         """raw x scale x what others multiply + what others add + offset."""
         point = self.points[name]
@@ -93,7 +99,7 @@ class Reckoned:
 def places_of(point: PointFile) -> Iterator[tuple[int, int]]:
     """Function and address of each of its words."""
     kind = point.raw_type
-    words = 1 if kind == "bool" else WORDS_OF[kind[-2:]]
+    words = point.length or (1 if kind == "bool" else WORDS_OF[kind[-2:]])
     yield from ((FUNCTION_OF[point.table], point.address + i) for i in range(words))
 
 

@@ -103,6 +103,83 @@ def test_what_is_wrong_is_said_at_its_place(tmp_path: Path, text: str, profile: 
     assert all(".yaml:" in p.where for p in caught.value.problems)
 
 
+SAVED = (
+    HEAD
+    + """
+parameters:
+  - {id: mode, default: 1, written_to: {address: 5, wait: 2 s}}
+  - {id: span, optional: true, whole: false, written_to: {address: 6, scale: 0.1, offset: -40}}
+after_parameters: [{address: 99, words: [1], wait: 1 s}, {address: 98, words: [2], when: mode == 2}]
+points:
+  - {id: serial, table: holding, address: 10, type: text, length: 8, letters: 1}
+  - {id: pump, table: coil, address: 1, on: 0, off: 1, write: {}}
+  - {id: valve, table: holding, address: 3, kind: bool, on: 0xFF00, write: {}}
+  - {id: total, table: holding, address: 4, type: u48, unit: m3, kind: counter}
+"""
+)
+
+
+def test_steps_follow_the_parameters_that_are_given_and_only_those(tmp_path: Path) -> None:
+    assert device(tmp_path, "profile: acme/saved", saved=SAVED).setup == ()
+    given = device(tmp_path, "profile: acme/saved, parameters: {mode: 1}").setup
+    assert given == (Step("holding", 5, (1,), 2000, 6), Step("holding", 99, (1,), 1000, 6))
+    both = device(tmp_path, "profile: acme/saved, parameters: {mode: 2, span: 10.5}").setup
+    assert [(step.address, step.words) for step in both] == [(5, (2,)), (6, (505,)), (99, (1,)), (98, (2,))]
+
+
+def test_texts_and_what_means_true(tmp_path: Path) -> None:
+    points = {point.id: point for point in device(tmp_path, "profile: acme/saved", saved=SAVED).points}
+    assert (points["serial"].kind, points["serial"].span, points["serial"].letters) == ("text", 8, 1)
+    assert (points["total"].span, points["total"].kind) == (3, "counter")
+    writes = {name: point.write for name, point in points.items() if point.write is not None}
+    assert {name: (write.on, write.off) for name, write in writes.items()} == {"pump": (0, 1), "valve": (0xFF00, 0)}
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "code", "words"),
+    [
+        ("length: 8, letters: 1", "letters: 1", "CFG006", "A text needs `length`"),
+        ("type: u48", "type: u48, length: 2", "CFG031", "`length` belongs to `type: text`"),
+        ("length: 8", "length: 8, unit: V", "CFG031", "neither reckoned nor written"),
+        ("length: 8", "length: 8, order: CDAB", "CFG031", "neither reckoned nor written"),
+        ("length: 8", "length: 8, kind: code", "CFG031", "belong together"),
+        ("type: u48", "type: u48, on: 1", "CFG031", "`on` belongs to a point of kind `bool`"),
+        ("on: 0, off: 1", "on: 1, off: 1", "CFG031", "are the same value"),
+        ("length: 8, letters: 1", "length: 8, role: pump.current", "CFG024", "is a current; the point is of kind `text`"),
+        ("letters: 1", "letters: true", "CFG008", "A number is needed; here stands true."),
+        ("profile: 1", "profile: true", "CFG008", "A number is needed; here stands true."),
+        ("protocol: modbus", "protocol: modbus\nserial: {stopbits: true}", "CFG008", "A number is needed; here stands true."),
+        ("address: 4", "address: true", "CFG008", "`address` must be a whole number"),
+        ("when: mode == 2", "when: mood == 2", "CFG035", "no parameter `mood`"),
+    ],
+)
+def test_what_does_not_fit_a_text_or_a_truth(tmp_path: Path, before: str, after: str, code: str, words: str) -> None:
+    assert SAVED.count(before) == 1
+    with pytest.raises(ProblemError) as caught:
+        device(tmp_path, "profile: acme/saved", saved=SAVED.replace(before, after))
+    assert [(p.code, words in p.what) for p in caught.value.problems] == [(code, True)], caught.value.problems
+
+
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [("serial: {port: /dev/ttyUSB0, stopbits: true}", "CFG008"), ("serial: {port: /dev/ttyUSB0, baudrate: true}", "CFG008")],
+)
+def test_true_is_no_number_in_a_site_file(tmp_path: Path, text: str, code: str) -> None:
+    (tmp_path / "site.yaml").write_text(
+        "site: s\ngateway: g\nmqtt: {brokers: [{host: 127.0.0.1}]}\ndelivery: {qos: true}\n"
+        f"buses: [{{id: b, {text}, devices: [{{id: d, unit: 1, profile: eastron/sdm120}}]}}]\n",
+        encoding="utf-8",
+    )
+    with pytest.raises(ProblemError) as caught:
+        load_site(tmp_path / "site.yaml", [], {})
+    assert [p.code for p in caught.value.problems] == ["CFG008", code], caught.value.problems
+
+
+def test_true_is_no_value_of_a_parameter(tmp_path: Path) -> None:
+    with pytest.raises(ProblemError, match="must be a number"):
+        device(tmp_path, "profile: acme/meter, parameters: {ct: true}", meter=METER)
+
+
 def test_every_sign_has_words_in_both_languages() -> None:
     assert len(SIGNS) > 50
     assert all(text.zh and text.en for text in SIGNS.values())

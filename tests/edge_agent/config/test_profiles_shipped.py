@@ -163,6 +163,9 @@ class TestProfile:
             shown = said[point.id]
             assert shown.value is not None
             assert isinstance(shown.value, bool) == (point.value_kind == "bool")
+            if point.value_kind == "text":
+                assert (shown.value, shown.quality) == (reckoned(name).text(point.id), "good")
+                continue
             assert reckoned(name).value(point.id) == Fraction(repr(int(shown.value) if point.value_kind == "bool" else shown.value))
             assert (shown.unit, shown.quality) == (point.unit, "good")
 

@@ -200,3 +200,60 @@ def test_the_sentinel_stands_in_another_register() -> None:
     depth = point("f32", valid_when=parse("depth != no-value"))
     assert reply(depth=(depth, [0x3F00, 0]), **{"no-value": (point("f32"), [0xC2C8, 0])})["depth"] == (0.5, Quality.GOOD)
     assert reply(depth=(depth, [0xC2C8, 0]), **{"no-value": (point("f32"), [0xC2C8, 0])})["depth"] == BAD
+
+
+@pytest.mark.parametrize(
+    ("raw", "fields", "value"),
+    [
+        (b"WB-M1W2\0", {}, "WB-M1W2"),
+        (b"A\0XY", {}, "A"),
+        (b"ABCD", {}, "ABCD"),
+        (b"BADC", {"order": "BADC"}, "ABCD"),
+        (b" A1 \xff\xff", {}, "A1"),
+        (b"\0A\0B\0\0", {"letters": 1}, "AB"),
+        (b"\0\0\0\0", {}, ""),
+    ],
+)
+def test_texts(raw: bytes, fields: dict, value: str) -> None:
+    made = point("text", kind="text", length=len(raw) // 2, **fields)
+    assert made.span == len(raw) // 2
+    assert value_of(made, words(raw)) == (value, Quality.GOOD)
+
+
+@pytest.mark.parametrize(
+    ("raw", "fields"), [(b"A\x01", {}), (b"A\xe9", {}), (b"\xff\xff\0A", {"letters": 1}), (b"1A", {"letters": 1})]
+)
+def test_what_is_no_printable_letter_is_no_text(raw: bytes, fields: dict) -> None:
+    assert value_of(point("text", kind="text", length=len(raw) // 2, **fields), words(raw)) == BAD
+
+
+@pytest.mark.parametrize(
+    ("on", "off", "said"),
+    [
+        (None, None, {0: False, 1: True, 7: True}),
+        (101, None, {0: False, 1: False, 101: True}),
+        (None, 1, {0: True, 1: False, 7: True}),
+        (0, 1, {0: True, 1: False, 7: None}),
+        (0xFF00, 0, {0xFF00: True, 0: False, 1: None}),
+    ],
+)
+def test_true_and_false_have_their_own_raw_values(on: int | None, off: int | None, said: dict[int, bool | None]) -> None:
+    made = point("u16", kind="bool", on=on, off=off)
+    assert {raw: value_of(made, [raw])[0] for raw in said} == said
+    assert value_of(made, [7])[1] == (Quality.BAD_SENSOR if said.get(7, False) is None else value_of(made, [7])[1])
+
+
+@pytest.mark.parametrize(
+    ("kind", "raw", "value"),
+    [
+        ("u48", "000102030405", 0x000102030405),
+        ("s48", "FFFFFFFFFFFE", -2),
+        ("bcd48", "000123456789", 123456789),
+        ("u48", "FFFFFFFFFFFF", (1 << 48) - 1),
+    ],
+)
+def test_values_of_three_registers(kind: str, raw: str, value: int) -> None:
+    assert point(kind).span == 3
+    assert value_of(point(kind), words(bytes.fromhex(raw))) == (value, Quality.GOOD)
+    swapped = words(bytes.fromhex(raw))[::-1]
+    assert value_of(point(kind, order="CDAB"), swapped) == (value, Quality.GOOD)
