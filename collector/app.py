@@ -23,6 +23,7 @@ from collector.config.load import Loaded, load_county, read_secret
 from collector.config.rules_file import load_rules
 from collector.domain.county import County
 from collector.intake.daybook import calendars
+from collector.intake.machine import Foreign
 from collector.io.account_book import SqliteAccountBook
 from collector.io.broker_process import BrokerPlan, BrokerProcess
 from collector.io.broker_rights import COLLECTOR_USER
@@ -144,6 +145,9 @@ class Collector:
                 retention_ms=settings.log.retention_days * DAY_MS,
             )
         )
+        if self._link.broker is not None:
+            receiver = self._pipeline.receiver
+            self._link.broker.listen(lambda r: receiver.hear_foreign(Foreign(r.sender, r.topic, r.begin, r.size, r.count)))
         server = self._build_page(loaded, store, operations, county, book)
         self._pipeline.start()
         parts.callback(self._pipeline.stop)

@@ -15,6 +15,7 @@ from collector.consumer import Appended
 from collector.domain.identity import GatewayId
 from collector.domain.pulse import GatewayPulse
 from collector.intake.core import Intake
+from collector.intake.foreign import SENDER
 from collector.intake.machine import (
     Action,
     Append,
@@ -24,12 +25,13 @@ from collector.intake.machine import (
     Connected,
     Disconnected,
     Event,
+    Foreign,
     Publish,
     Start,
     Tick,
     WakeAt,
 )
-from collector.intake.records import Refusals
+from collector.intake.records import Poison, Refusals
 from collector.io.disk_guard import DiskGuard
 from collector.seams import Log, Message, StorageFailed, Subscriber
 from edge_agent.common.clock import Clock
@@ -122,15 +124,21 @@ class Receiver:
             self._jobs.append(job)
             self._changed.notify_all()
 
-    # --- the subscriber's thread ---
+    # --- the threads of the subscriber and of the broker ---
+
+    def hear_foreign(self, event: Foreign) -> None:
+        """The embedded broker kept messages away."""
+        self._hear(event)
 
     def _on_message(self, message: Message) -> None:
-        event = Arrived(message.topic, message.gateway, message.kind, message.payload, message.retained)
+        self._hear(Arrived(message.topic, message.gateway, message.kind, message.payload, message.retained))
+
+    def _hear(self, event: Arrived | Foreign) -> None:
         with self._changed:
             if self._waiting_bytes > MAX_WAITING_BYTES:
                 self.let_go += 1
                 return
-            self._waiting_bytes += len(message.payload) + 200
+            self._waiting_bytes += len(event.payload) + 200
             self._events.append(event)
             self._changed.notify_all()
 
@@ -162,7 +170,7 @@ class Receiver:
                 self._changed.wait(self._wait_s())
             count = min(len(self._events), TURN_EVENTS)
             events = [self._events.popleft() for _ in range(count)]
-            self._waiting_bytes -= sum(len(event.payload) + 200 for event in events if isinstance(event, Arrived))
+            self._waiting_bytes -= sum(len(event.payload) + 200 for event in events if isinstance(event, Arrived | Foreign))
             jobs, self._jobs = list(self._jobs), deque()
             last = self._stopping and not self._events
         if self._wake_ms is not None and self._clock.utc_ms() >= self._wake_ms:
@@ -197,6 +205,7 @@ class Receiver:
             try:
                 self._appended.announce(self._log.append(append.records, append.lanes, append.poison))
                 self.poison += len(append.poison)
+                _tell_foreign(append.poison)
             except StorageFailed as failed:
                 reason = str(failed)
         if reason and not self._failed:
@@ -213,9 +222,17 @@ class Receiver:
             self._tell_refusals(now_ms)
 
     def _tell_refusals(self, now_ms: int) -> None:
-        total = sum(self._refusals.counts.values())
+        total = sum(count for reason, count in self._refusals.counts.items() if reason != SENDER)  # it has a line of its own
         new = total - self._refused_told
         if not new or (self._refused_told_ms is not None and now_ms - self._refused_told_ms < REFUSALS_TOLD_MS):
             return
         self._refused_told, self._refused_told_ms = total, now_ms
         _log.warning("%d messages refused; the last on topic %s: %s", new, self._refusals.topic or "?", self._refusals.reason)
+
+
+def _tell_foreign(poison: Sequence[Poison]) -> None:
+    """A line for each sender, as seldom as something of it is kept."""
+    for one in poison:
+        if one.reason == SENDER:
+            topic = "".join(c if c.isprintable() else "?" for c in one.topic)
+            _log.warning("refused a message on %s: %s; see `collector quarantine list`", topic, one.detail)

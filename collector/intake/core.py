@@ -15,6 +15,7 @@ from dataclasses import dataclass, field, replace
 from collector.domain.identity import GatewayId
 from collector.domain.pulse import GatewayPulse
 from collector.intake import accounting
+from collector.intake.foreign import SENDER, ForeignSenders
 from collector.intake.gateway import MAX_HOLD_MS, Gateway
 from collector.intake.machine import (
     Action,
@@ -25,6 +26,7 @@ from collector.intake.machine import (
     Connected,
     Disconnected,
     Event,
+    Foreign,
     Publish,
     Start,
     Tick,
@@ -95,6 +97,7 @@ class Intake:
         self._connected = False
         self._refused: Counter[str] = Counter()
         self._last_refused = ("", "")
+        self._foreign = ForeignSenders()
         self._spoiled: dict[bytes, None] = {}
         """Digests of what the quarantine got lately, oldest first."""
         self.let_go = 0
@@ -131,6 +134,8 @@ class Intake:
                 self._start(now_ms, event)
             case Arrived():
                 return self._arrived(now_ms, event)
+            case Foreign():
+                self._keep_foreign(now_ms, event)
             case Connected():
                 self._connected = True
                 for gateway in self._gateways.values():
@@ -289,8 +294,7 @@ class Intake:
         return [Publish(name, Kind.TIME, encoding.encode(m.TimeTell(m.VERSION, question.id[:64], now_ms)))]
 
     def _quarantine(self, now_ms: int, event: Arrived, reason: str, detail: str) -> list[Action]:
-        self._refused[reason] += 1
-        self._last_refused = ("".join(c if c.isprintable() else "?" for c in event.topic[:SHOWN_TOPIC]), reason)
+        self._count_refused(event.topic, reason, 1)
         digest = hashlib.blake2b(event.topic.encode() + b"\0" + event.payload, digest_size=16).digest()
         if digest in self._spoiled:  # it came again: one copy tells all, and many would push the others out
             return []
@@ -302,6 +306,16 @@ class Intake:
         else:
             self.let_go += 1
         return []
+
+    def _keep_foreign(self, now_ms: int, event: Foreign) -> None:
+        self._count_refused(event.topic, SENDER, event.count)
+        poison = self._foreign.take(now_ms, event) if len(self._next.poison) < MAX_POISON else None
+        if poison is not None:
+            self._next.poison.append(poison)
+
+    def _count_refused(self, topic: str, reason: str, count: int) -> None:
+        self._refused[reason] += count
+        self._last_refused = ("".join(c if c.isprintable() else "?" for c in topic[:SHOWN_TOPIC]), reason)
 
     def _gateway(self, name: GatewayId) -> Gateway:
         found = self._gateways.get(name)

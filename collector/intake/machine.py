@@ -36,6 +36,20 @@ class Arrived:
 
 
 @dataclass(frozen=True, slots=True)
+class Foreign:
+    """The broker kept messages away because their topic is not their sender's."""
+
+    sender: str
+    """The user's name at the broker."""
+    topic: str
+    payload: bytes
+    """Of one of them, cut."""
+    size: int
+    """The length of that one, bytes."""
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
 class Connected:
     """The broker link is up and subscribed."""
 
@@ -65,7 +79,7 @@ class Tick:
     """The time asked for by WakeAt has come (or any other time: always harmless)."""
 
 
-Event = Start | Arrived | Connected | Disconnected | Committed | CommitFailed | Tick
+Event = Start | Arrived | Foreign | Connected | Disconnected | Committed | CommitFailed | Tick
 
 
 # --- actions ---------------------------------------------------------------------------------------------------------

@@ -73,7 +73,7 @@ class Refusals:
     """What the intake has refused since the start, quarantined or not."""
 
     counts: Mapping[str, int] = field(default_factory=dict)
-    """By reason; the reasons are those of `encoding.Malformed`, `topic` and `retained`."""
+    """By reason; the reasons are those of `encoding.Malformed`, `topic`, `retained` and `sender`."""
     topic: str = ""
     """Of the last one: cut to 100 printable characters."""
     reason: str = ""

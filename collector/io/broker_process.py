@@ -7,12 +7,14 @@ import logging
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import IO
 
 import msgspec
 
+from collector.io.broker_refusals import RefusedPublish, parse_line
 from edge_agent.common.problem import Problem, ProblemError
 
 _log = logging.getLogger(__name__)
@@ -64,6 +66,7 @@ class BrokerProcess:
         self._problem: Problem | None = None
         self._reason = ""
         """Why the last child could not listen, in its own words."""
+        self._on_refused: Callable[[RefusedPublish], None] = lambda _: None
         self._thread = threading.Thread(target=self._keep_running, name="broker", daemon=True)
 
     @property
@@ -84,6 +87,10 @@ class BrokerProcess:
     def problem(self) -> Problem | None:
         """Why it does not run at this moment, if it does not."""
         return self._problem
+
+    def listen(self, on_refused: Callable[[RefusedPublish], None]) -> None:
+        """From now on `on_refused` hears, on the broker's thread, of messages whose topic is not their sender's."""
+        self._on_refused = on_refused
 
     def start(self, timeout_s: float = _PATIENCE_S) -> None:
         """Starts the child and waits until it listens. Raises ProblemError (BRK802) if it does not come up in time.
@@ -119,11 +126,19 @@ class BrokerProcess:
 
     def _run_child(self) -> bool:
         child = subprocess.Popen(
-            [sys.executable, "-m", "collector.io.embedded_broker"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            [sys.executable, "-m", "collector.io.embedded_broker"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            encoding="utf-8",
+            errors="replace",
         )
         with self._changed:
             self._child = child
         came_up = self._wait_ready(child)
+        for line in _pipe(child.stdout):
+            refused = parse_line(line)
+            if refused is not None:
+                self._on_refused(refused)
         code = child.wait()
         _close(child)
         with self._changed:

@@ -1,8 +1,9 @@
 """Does I/O: the embedded broker, a program of its own: `python -m collector.io.embedded_broker`, started by `broker_process`.
 
 Settings come as one line of JSON on standard input, so that no secret stands on a command line. It prints `ready PORT` when it
-listens, or `failed REASON`, and ends when standard input ends: it never outlives its parent. amqtt 0.12.1 speaks MQTT 3.1.1, keeps
-everything in memory, and neither queues nor redelivers; receipts make that good (DESIGN.md section 3).
+listens, or `failed REASON`; later `refused JSON` (broker_refusals.py). It ends when standard input ends, and so never outlives its
+parent. amqtt 0.12.1 speaks MQTT 3.1.1, keeps everything in memory, and neither queues nor redelivers; receipts make that good
+(DESIGN.md section 3).
 
 What `CarefulBroker` mends of amqtt 0.12.1 is said at each method.
 """
@@ -27,7 +28,8 @@ from amqtt.errors import BrokerError, MQTTError
 from amqtt.mqtt.protocol.broker_handler import BrokerProtocolHandler
 from amqtt.session import Session
 
-from collector.io.broker_plugin import permits
+from collector.io.broker_plugin import permits, who_of
+from collector.io.broker_refusals import EVERY_S, RefusalCounts, line_of
 from edge_agent.contract.encoding import MAX_UNPACKED
 
 MAX_PACKET = MAX_UNPACKED + 4096
@@ -95,6 +97,8 @@ class CarefulBroker(Broker):  # type: ignore[misc]  # amqtt ships no types
         plugin = {"root": settings.root, "users_file": settings.users_file, "collector_secret": settings.collector_secret}
         super().__init__({"listeners": {"default": listener}, "plugins": {_PLUGIN: plugin}})
         self._root = settings.root
+        self._refusals = RefusalCounts()
+        self._telling: asyncio.TimerHandle | None = None
 
     @property
     def port(self) -> int:
@@ -129,6 +133,30 @@ class CarefulBroker(Broker):  # type: ignore[misc]  # amqtt ships no types
         """Asks the rights table without suspending: amqtt iterates over its subscriptions meanwhile."""
         return permits(self._root, session, topic, action)
 
+    async def _handle_message_delivery(
+        self, client_session: Session, handler: BrokerProtocolHandler, wait_deliver: asyncio.Future[Any]
+    ) -> bool:
+        """Tells the parent of a message that its sender may not publish; amqtt drops it without a word."""
+        message = wait_deliver.result()
+        if message is not None and not permits(self._root, client_session, message.topic or "", Action.PUBLISH):
+            who = who_of(client_session)
+            name = client_session.username if who is not None and who.kind != "local" else "local"
+            self._refusals.note(name or "", message.topic or "", bytes(message.data or b""))
+            if self._telling is None:
+                self._tell_refusals()
+        return bool(await super()._handle_message_delivery(client_session, handler, wait_deliver))
+
+    def _tell_refusals(self) -> None:
+        """Never waits for the parent: what does not go into the pipe now is told with the next."""
+        loop = asyncio.get_running_loop()
+        self._telling = None
+        with suppress(BlockingIOError, BrokenPipeError):
+            for refused in self._refusals.due(loop.time()):
+                os.write(sys.stdout.fileno(), line_of(refused))
+                self._refusals.told(refused, loop.time())
+        if not self._refusals.is_empty:
+            self._telling = loop.call_later(EVERY_S, self._tell_refusals)
+
     async def _publish_retained_messages_for_subscription(self, subscription: tuple[str, int], session: Session) -> None:
         """Hands out retained messages by rights; none at connect, where amqtt offers those of everybody's subscriptions."""
         topic_filter, qos = subscription
@@ -158,6 +186,7 @@ async def serve(settings: BrokerSettings) -> int:
         return EXIT_ADDRESS
     with suppress(BrokenPipeError):  # the parent has been killed meanwhile; its end of standard input says so too
         print(f"ready {broker.port}", flush=True)  # noqa: T201 - the parent waits for this line
+        os.set_blocking(sys.stdout.fileno(), False)  # from now on it may be slow
     await _parent_gone()
     return 0
 
