@@ -15,7 +15,10 @@ LINES ?=
 BROKER ?=
 NAME ?=
 
-.PHONY: help demo check test long lint format unit sim chaos soak servers assets clean docs golden bench
+GOLDEN_TESTS := tests/edge_agent/cli/test_config_commands.py tests/edge_agent/config/test_golden_errors.py \
+	tests/edge_agent/config/test_image.py tests/collector/web/test_web_api.py
+
+.PHONY: help demo check test long lint format unit sim chaos soak servers assets clean golden bench
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -66,6 +69,11 @@ soak: $(READY) assets ## the demo for hours: memory, descriptors and threads mus
 
 bench: $(READY) ## figures that the product is asked for, measured: make bench NAME=flash (all without NAME)
 	$(BIN)/python -m benchmarks $(NAME)
+
+golden: $(READY) ## writes golden help texts, messages, images, OpenAPI, schemas and the page of problems anew; read the difference before a commit
+	$(BIN)/python tools/problems.py
+	$(BIN)/python -m tools.schemas
+	WRITE_GOLDEN=1 $(BIN)/python -m pytest -q $(GOLDEN_TESTS)
 
 format: $(READY) ## rewrites the code's layout
 	$(BIN)/ruff format .

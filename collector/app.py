@@ -54,6 +54,7 @@ from edge_agent import __version__
 from edge_agent.common.clock import SystemClock
 from edge_agent.common.memory import few_heaps, look_for_cycles_rarely, return_large_blocks
 from edge_agent.common.problem import Exit, Problem
+from edge_agent.common.words import counted
 
 _log = logging.getLogger(__name__)
 LOG_FILE, OPERATIONS_FILE, ACCOUNT_FILE = "log.sqlite", "operations.sqlite", "account.sqlite"
@@ -85,7 +86,12 @@ def run(loaded: Loaded) -> int:
             status = collector.tell_status()
             if not stuck:
                 service.alive()
-            service.status(f"{status.gateways} gateways, {status.received} batches, {len(status.problems)} problems")
+            counts = (
+                (status.gateways, "gateway", ""),
+                (status.received, "batch", "batches"),
+                (len(status.problems), "problem", ""),
+            )
+            service.status(", ".join(counted(*each) for each in counts))
         service.stopping()
         _log.info("collector ends")
     return Exit.FINE

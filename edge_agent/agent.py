@@ -23,6 +23,7 @@ from edge_agent.buses import Buses, MakeRunner
 from edge_agent.certificate_watch import CertificateWatch
 from edge_agent.common.clock import Clock
 from edge_agent.common.problem import Problem, ProblemError
+from edge_agent.common.words import counted
 from edge_agent.contract.encoding import encode
 from edge_agent.contract.message import TimeAsk
 from edge_agent.contract.topics import Kind
@@ -161,7 +162,8 @@ class Agent:
             opened.unknown,
         )  # fmt: skip
         if opened.damaged > opened.unknown:
-            words = f"{opened.damaged - opened.unknown} rows of the outbox file are damaged; what they held is told as a gap."
+            rows = counted(opened.damaged - opened.unknown, "row of the outbox file is", "rows of the outbox file are")
+            words = f"{rows} damaged; what was lost with it is told as a gap."
             say(self._log, logging.WARNING, "outbox.damaged", words)
         self._delivery.start(first, self._link)
         about = (("software", SOFTWARE), ("boot", self._boot))
@@ -169,8 +171,13 @@ class Agent:
         self._tell_time()
         self._link.start()
         self._buses.start(runners)
-        devices = sum(len(bus.devices) for bus in site.buses)
-        say(self._log, logging.INFO, "agent.start", f"{SOFTWARE}: {site.site}/{site.gateway}, {devices} devices, epoch {epoch}")
+        devices = counted(sum(len(bus.devices) for bus in site.buses), "device")
+        say(
+            self._log,
+            logging.INFO,
+            "agent.start",
+            f"{SOFTWARE}: {site.site}/{site.gateway}, {devices}, epoch {epoch}",
+        )
         self._beat()
 
     def _open_outbox(self) -> tuple[Opened, str, str]:

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
+from dataclasses import replace
 
 from edge_agent.model.reading import Happening
+
+TOLD_AGAIN = {"link.certificate"}
+"""Each event of these says more than the one before it, of the same condition."""
 
 
 class Standing:
@@ -37,6 +41,10 @@ class Standing:
     def _is_news(self, event: Happening) -> bool:
         key = (event.kind, event.subject)
         if event.on is None:
+            return True
+        before = self._open.get(key)
+        if event.on and before is not None and event.kind in TOLD_AGAIN and event.reason != before.reason:
+            self._open[key] = replace(event, taken_ms=before.taken_ms)
             return True
         if event.on:
             return self._open.setdefault(key, event) is event

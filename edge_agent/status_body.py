@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 import msgspec
 
+from edge_agent.common.words import counted
 from edge_agent.contract.message import BirthBody
 from edge_agent.delivery.clock import ClockFigures
 from edge_agent.delivery.machine import Figures
@@ -76,7 +77,8 @@ def figures_text(delivery: Figures | None, link: LinkFigures, standing: int, clo
     """One line for `systemctl status`."""
     parts = [f"link {'up' if link.up else 'down'}", f"clock {clock.source or 'unknown'}"]
     if delivery is not None:
-        parts += [f"{delivery.taken} readings taken", f"{delivery.delivered} delivered", f"{delivery.depth} batches wait"]
+        waits = counted(delivery.depth, "batch waits", "batches wait")
+        parts += [f"{counted(delivery.taken, 'reading')} taken", f"{delivery.delivered} delivered", waits]
     if standing:
-        parts.append(f"{standing} troubles")
+        parts.append(counted(standing, "trouble"))
     return ", ".join(parts)

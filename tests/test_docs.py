@@ -76,3 +76,23 @@ def test_no_file_names_a_registry_or_a_path_of_a_machine() -> None:
         if file.suffix in {".py", ".md", ".yaml", ".yml", ".txt", ".toml", ".json", ".sh", ""} and file.is_file():
             text = file.read_text(encoding="utf-8", errors="ignore")
             assert not re.search(r"--index-url|registry\.np[m]js|files\.pythonhoste[d]|/wor[k]/[a-z]|/tmp/ven[v]", text), name
+
+
+def test_every_make_target_has_a_rule_and_stands_in_the_help() -> None:
+    text = (ROOT / "Makefile").read_text(encoding="utf-8")
+    targets = set(re.findall(r"^\.PHONY: (.*)$", text, re.MULTILINE)[0].split())
+    assert targets == set(re.findall(r"^([a-z]+):(?!=)", text, re.MULTILINE))
+    shown = subprocess.run(["make", "-s", "help"], capture_output=True, text=True, check=True, cwd=ROOT).stdout
+    told = set(re.findall(r"^make ([a-z]+) ", shown, re.MULTILINE))
+    assert targets - told <= {"lint", "unit", "servers", "assets"}, "parts of others need no line"
+
+
+def test_every_test_with_a_golden_file_that_may_change_is_in_make_golden() -> None:
+    text = (ROOT / "Makefile").read_text(encoding="utf-8")
+    writers = [
+        str(file.relative_to(ROOT))
+        for file in (ROOT / "tests").rglob("test_*.py")
+        if file.name != "test_docs.py" and re.search(r"assert_golden|WRITE_GOLDEN", file.read_text(encoding="utf-8"))
+    ]
+    assert writers
+    assert [name for name in writers if name not in text] == []

@@ -19,6 +19,7 @@ from collector.io.restore import CONFIGURATION, restore
 from edge_agent import __version__
 from edge_agent.common.problem import Problem, ProblemError
 from edge_agent.common.terminal import say, say_json, talk
+from edge_agent.common.words import counted, stored
 
 PREFIX = "collector-backup-"
 LEFT_OUT = "<left out of the backup>"
@@ -54,7 +55,7 @@ def backup_command(
         body.pop("schema")
         say_json("collector-backup/1", {"file": str(file), "removed": [str(one) for one in gone], "notes": notes, **body})
         return
-    say(f"{file}: {file.stat().st_size >> 10} KiB, log up to {manifest.last}")
+    say(f"{file}: {stored(file.stat().st_size)}, log up to {manifest.last}")
     for note in notes:
         talk(note)
     talk(f"Next: rehearse it on another machine: collector restore {file.name}")
@@ -112,7 +113,8 @@ def _notes(loaded: Loaded, manifest: Manifest) -> list[str]:
     if loaded.settings.influx is not None:
         notes.append("The readings in InfluxDB are not in the backup: use its own (`influx backup`).")
     if manifest.damaged:
-        notes.append(f"{len(manifest.damaged)} segments of the log are damaged; the backup holds what is left of them.")
+        segments = counted(len(manifest.damaged), "segment of the log is", "segments of the log are")
+        notes.append(f"{segments} damaged; the backup holds what is left.")
     return notes
 
 

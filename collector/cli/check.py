@@ -14,6 +14,7 @@ from collector.io.broker_process import BrokerPlan, check_plan
 from collector.io.state_folder import state_problem
 from edge_agent.common.problem import Exit, Problem, ProblemError
 from edge_agent.common.terminal import say, say_json, show_problems, table, talk
+from edge_agent.common.words import counted
 
 
 def register(app: typer.Typer) -> None:
@@ -39,7 +40,7 @@ def check_command(file: ConfigArgument = None, config: ConfigFile = None, as_jso
     if as_json:
         say_json("collector-check/1", {"config": source, "county": str(loaded.county_path or ""), "sites": sites, "rules": rules})
         return
-    say(f"{source}: fine; {sites} sites, {rules} rules")
+    say(f"{source}: fine; {counted(sites, 'site')}, {counted(rules, 'rule')}")
     named = file or config
     talk(f"Next: collector run {shlex.quote(str(named))}" if named is not None else "Next: collector run")
 

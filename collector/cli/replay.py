@@ -29,7 +29,8 @@ from edge_agent import __version__
 from edge_agent.common.located_model import validate
 from edge_agent.common.located_yaml import load_yaml
 from edge_agent.common.problem import Problem, ProblemError
-from edge_agent.common.terminal import say, say_json, talk
+from edge_agent.common.terminal import progress, say, say_json, talk
+from edge_agent.common.words import counted
 from edge_agent.contract.topics import is_id
 
 MAX_LINE = 1 << 20
@@ -110,7 +111,7 @@ def replay_command(
                 Problem("TRY414", str(file), "The collector's log became another one on the way.", "run the same replay again.")
             )
         report["seconds"] = round(time.monotonic() - began, 2)
-    _say(report, as_json)
+    _say(record, report, as_json)
 
 
 def _end(text: str | None) -> int | None:
@@ -175,7 +176,7 @@ def _progress(window: ReplayWindow, rows: int, began: float) -> Callable[[], Non
             return
         shown = now
         left_s = (now - began) * (rows - window.rows) / window.rows
-        talk(f"{window.rows} of {rows} rows are in the log; about {left_s:.0f} s to go")
+        progress(f"{window.rows} of {counted(rows, 'row is', 'rows are')} in the log; about {left_s:.0f} s to go")
 
     return show
 
@@ -205,11 +206,12 @@ def _report(record: Record, epoch: str, shift_ms: int) -> dict[str, object]:
     }
 
 
-def _say(report: dict[str, object], as_json: bool) -> None:
+def _say(record: Record, report: dict[str, object], as_json: bool) -> None:
     if as_json:
         say_json("replay/1", report)
         return
-    say(f"{report['rows']} rows, {report['readings']} readings from {report['first']} to {report['last']}, epoch {report['epoch']}")
+    rows, readings = counted(record.tally.rows, "row"), counted(record.tally.readings, "reading")
+    say(f"{rows}, {readings} from {report['first']} to {report['last']}, epoch {report['epoch']}")
     skipped = report["skipped"]
     if isinstance(skipped, dict) and any(skipped.values()):
         say("left out: " + ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in skipped.items() if count))

@@ -32,6 +32,7 @@ from collector.io.log_schema import SEGMENTS, checked, get_state, segment_folder
 from edge_agent.common.durable import sync_folder
 from edge_agent.common.hazard import hazard
 from edge_agent.common.problem import Problem, ProblemError
+from edge_agent.common.words import stored
 
 LOG, SEGMENT_FOLDER, MANIFEST = "log.sqlite", "log.segments", "manifest.json"
 SCHEMA = "collector-backup/1"
@@ -265,7 +266,7 @@ def _check_space(state: Path, folder: Path) -> None:
     needed = sum(sizes) + max(sizes) + segments + (16 << 20)
     free = shutil.disk_usage(folder).free
     if free < needed:
-        raise OSError(f"it needs {needed >> 20} MiB, {free >> 20} MiB are free")
+        raise OSError(f"it needs {stored(needed)}, {stored(free)} are free")
 
 
 def _check_schema(path: Path) -> None:

@@ -22,6 +22,7 @@ from collector.io.sqlite_log import SEGMENT_BYTES
 from edge_agent.common.hazard import hazard
 from edge_agent.common.problem import Problem, ProblemError
 from edge_agent.common.row_checks import teach
+from edge_agent.common.words import stored
 
 _log = logging.getLogger(__name__)
 _STEP = 2000
@@ -141,7 +142,7 @@ def _record(row: Sequence[Any]) -> Record | None:
 def _check_space(path: Path) -> None:
     needed = path.stat().st_size + _ROOMY_BYTES
     if shutil.disk_usage(path.parent).free < needed:
-        raise OSError(f"it needs {needed >> 20} MiB of free space")
+        raise OSError(f"it needs {stored(needed)} of free space")
 
 
 def _give_back_space(database: sqlite3.Connection) -> None:

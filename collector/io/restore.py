@@ -26,6 +26,7 @@ from collector.io.state_folder import LOCK, RESTORING, StateFolder
 from edge_agent.common.durable import sync_folder
 from edge_agent.common.hazard import hazard
 from edge_agent.common.problem import Problem, ProblemError
+from edge_agent.common.words import stored
 
 _MAX_MANIFEST = 16 << 20
 _CHUNK = 1 << 20
@@ -92,7 +93,7 @@ def _unpack(file: Path, folder: Path, say: Say) -> Manifest:
     expected = {entry.name: entry for entry in manifest.files}
     needed, free = sum(entry.bytes for entry in manifest.files), shutil.disk_usage(folder).free
     if free < needed + (16 << 20):
-        raise OSError(f"it needs {needed >> 20} MiB, {free >> 20} MiB are free")
+        raise OSError(f"it needs {stored(needed)}, {stored(free)} are free")
     with tarfile.open(file) as archive:
         for number, member in enumerate(archive, 1):
             if member.name == MANIFEST:

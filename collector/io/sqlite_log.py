@@ -53,6 +53,7 @@ from edge_agent.common.page_cache import release_pages
 from edge_agent.common.problem import Problem, ProblemError
 from edge_agent.common.row_checks import damaged_tables, teach
 from edge_agent.common.wal import settle
+from edge_agent.common.words import counted
 
 MAX_POISON = 1000
 SEGMENT_BYTES = 64 << 20
@@ -264,7 +265,8 @@ class SqliteLog:
         """What a person must know of the log's files."""
         said = []
         if count := self.damaged():
-            said.append(f"{count} records of the log are damaged and left out; all others are served.")
+            records = counted(count, "record of the log is", "records of the log are")
+            said.append(f"{records} damaged and left out; all others are served.")
         if aside := [file.name for file in self._asides if file.exists()]:
             said.append(
                 f"Its database was damaged and is kept as {', '.join(aside)}; what was sound is in use, gateways send again what "

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import typer
 
 from edge_agent.cli.output import AsJson, ProfileDirs, SiteFile, say, say_json, table, talk
+from edge_agent.common.words import counted, stored
 
 if TYPE_CHECKING:
-    from edge_agent.common.problem import Problem
     from edge_agent.delivery.wear import Wear
     from edge_agent.model.loaded import LoadedSite
     from edge_agent.model.points import Device
@@ -24,10 +24,12 @@ def register(app: typer.Typer) -> None:
     def check(site: SiteFile, profiles: ProfileDirs = None, as_json: AsJson = False) -> None:
         """Check a site file and the profiles it uses; every problem at once, each with its line and the mend."""
         from edge_agent.config.load import load_site
+        from edge_agent.io.link_files import link_file_problems
         from edge_agent.io.serial_ports import KernelPorts
 
         loaded = load_site(site, profiles, ports=KernelPorts().ports())
-        loaded = replace(loaded, warnings=(*loaded.warnings, *_endings(loaded)))
+        files = link_file_problems(loaded.site.brokers, int(time.time() * 1000))
+        loaded = replace(loaded, warnings=(*loaded.warnings, *files))
         if as_json:
             say_json("check/1", _summary(loaded))
             return
@@ -35,20 +37,6 @@ def register(app: typer.Typer) -> None:
         for warning in loaded.warnings:
             talk("\n" + warning.text())
         talk(f"\nNext: edge-agent read {site}")
-
-
-def _endings(loaded: LoadedSite) -> list[Problem]:
-    """NET315 for each broker's certificate that ends soon by this machine's clock, each file once."""
-    from edge_agent.io.mqtt_tls import ending_problem, first_ending
-
-    now_ms = int(time.time() * 1000)
-    found: dict[str, Problem] = {}
-    for broker in loaded.site.brokers:
-        ending = first_ending(broker.tls) if broker.tls is not None else None
-        problem = ending_problem(broker, ending, now_ms) if ending is not None else None
-        if ending is not None and problem is not None:
-            found.setdefault(ending.file, problem)
-    return list(found.values())
 
 
 def _summary(loaded: LoadedSite) -> dict[str, object]:
@@ -90,10 +78,11 @@ def _text(loaded: LoadedSite) -> str:
     points = sum(int(row[4]) for row in rows)
     site = loaded.site
     title = f"{site.site}/{site.gateway}: " + ", ".join(
-        (_counted(len(site.buses), "bus", "buses"), _counted(len(rows), "device", "devices"), _counted(points, "point", "points"))
+        (counted(len(site.buses), "bus", "buses"), counted(len(rows), "device"), counted(points, "point"))
     )
     listed = table(("bus", "device", "unit", "profile", "points", "periods"), rows)
-    return f"{title}. No problems.\n\n{listed}\n\n{_wear_text(loaded)}"
+    found = f"Valid, with {counted(len(loaded.warnings), 'warning')} below" if loaded.warnings else "No problems"
+    return f"{title}. {found}.\n\n{listed}\n\n{_wear_text(loaded)}"
 
 
 def _wear(loaded: LoadedSite) -> Wear:
@@ -110,9 +99,10 @@ def _wear_text(loaded: LoadedSite) -> str:
     from edge_agent.config.quantities import spoken_ms
 
     wear, delivery = _wear(loaded), loaded.site.delivery
+    lost = counted(wear.loss_readings, "reading")
     lines = [
         f"flash   {_size(wear.online_bytes_a_day)} a day while receipts come, {_size(wear.offline_bytes_a_day)} without a link",
-        f"power   a cut can cost what was read in the last {spoken_ms(wear.loss_ms)}, about {wear.loss_readings} readings",
+        f"power   a cut can cost what was read in the last {spoken_ms(wear.loss_ms)}, about {lost}",
     ]
     if wear.urgent_loss_ms < wear.loss_ms:
         urgent = f"in the last {spoken_ms(wear.urgent_loss_ms)}" if wear.urgent_loss_ms else "at that instant"
@@ -124,14 +114,8 @@ def _wear_text(loaded: LoadedSite) -> str:
     return "\n".join(lines)
 
 
-def _size(bytes_: int) -> str:
-    if not bytes_:
-        return "next to nothing"
-    return f"about {bytes_ / 1e6:.1f} MB" if bytes_ >= 100_000 else f"about {bytes_ / 1e3:.0f} kB"
-
-
-def _counted(number: int, one: str, many: str) -> str:
-    return f"{number} {one if number == 1 else many}"
+def _size(size_bytes: int) -> str:
+    return f"about {stored(size_bytes)}" if size_bytes else "next to nothing"
 
 
 def _periods(device: Device) -> list[int]:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from edge_agent.common.terminal import say, say_json, show_problems, table, talk
+from edge_agent.common.terminal import progress, say, say_json, show_problems, table, talk
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON with a versioned schema on stdout, errors too.")]
 """The `--json` of every command."""
@@ -19,4 +19,4 @@ ProfileDirs = Annotated[
 ]
 """Extra folders of profiles."""
 
-__all__ = ["AsJson", "ProfileDirs", "SiteFile", "say", "say_json", "show_problems", "table", "talk"]
+__all__ = ["AsJson", "ProfileDirs", "SiteFile", "progress", "say", "say_json", "show_problems", "table", "talk"]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from edge_agent.cli.output import AsJson, ProfileDirs, say, say_json, table, talk
+from edge_agent.cli.output import AsJson, ProfileDirs, progress, say, say_json, table, talk
 from edge_agent.cli.scan_profiles import fits_of, known_profiles, named, why_of
 from edge_agent.common.clock import SystemClock
 from edge_agent.common.problem import Exit, Problem, ProblemError
@@ -114,7 +114,7 @@ class _Progress:
         if done and done < total and now_s - self._told_s >= _PROGRESS_S:
             self._told_s = now_s
             left_s = (now_s - self._begun_s) * (total - done) / done
-            talk(f"{done} of {total} addresses, about {left_s:.0f} s left")
+            progress(f"{done} of {total} addresses, about {left_s:.0f} s left")
 
 
 def _show(found: list[tuple[Found, tuple[Fit, ...]]], asked: int) -> None:

@@ -13,6 +13,7 @@ import typer
 from edge_agent.cli.output import AsJson, say, say_json
 from edge_agent.cli.status_buses import bus_lines
 from edge_agent.common.problem import Exit, Problem, ProblemError
+from edge_agent.common.words import counted, sent
 
 RTC_BATTERY = "clock.rtc-battery"
 OLD_MS = 300_000
@@ -60,13 +61,13 @@ def troubles(body: Mapping[str, Any], now_ms: int) -> list[str]:
         found.append(f"No connection to the broker {link.get('broker', '')}.{why}")
     if link.get("unheard") and link.get("up"):
         found.append(
-            f"The broker says of {link['unheard']} messages that nobody listens to them."
+            f"The broker says of {counted(link['unheard'], 'message')} that nobody listens."
             " Do: start the consumer that reads this gateway's topics."
         )
     if link.get("up") and not link.get("dates_checked", True):
         found.append(
-            "The dates of the broker's certificate are not checked, because the machine's clock is behind them and nobody keeps it"
-            " in step. Do: let NTP reach the gateway, or fit an RTC."
+            "The dates of the broker's certificate are not checked, because by the machine's clock it does not hold, and nobody"
+            " keeps that clock in step. Do: let NTP reach the gateway, or fit an RTC."
         )
     if not (body.get("clock") or {}).get("source"):
         found.append("The time is not known; readings wait in the outbox. Do: connect the network, or fit an RTC.")
@@ -77,7 +78,8 @@ def troubles(body: Mapping[str, Any], now_ms: int) -> list[str]:
         waited = _span(delivery["oldest_ms"] // 1000)
         found.append(f"The oldest batch has waited {waited} for the collector's receipt; {_drain(delivery, link)}.")
     if delivery.get("dropped"):
-        found.append(f"{delivery['dropped']} readings were dropped because the outbox was full or too old.")
+        dropped = counted(delivery["dropped"], "reading was", "readings were")
+        found.append(f"{dropped} dropped because the outbox was full or too old.")
     for event in body.get("standing", []):
         if event["kind"] == RTC_BATTERY:
             found.append(f"{event['reason'][:1].upper()}{event['reason'][1:]}. Do: replace the cell (docs/firmware.md, RTC).")
@@ -92,11 +94,11 @@ def _text(body: Mapping[str, Any], wrong: list[str]) -> str:
     link, clock, delivery = body["link"], body["clock"], body.get("delivery") or {}
     lines = [
         f"{body['site']}/{body['gateway']}  {body['software']}, epoch {body['epoch']}",
-        f"broker   {link['broker']}: {_link(link)}, {link['sessions']} sessions" + _air(link),
+        f"broker   {link['broker']}: {_link(link)}, {counted(link['sessions'], 'session')}" + _air(link),
         f"clock    {clock['source'] or 'not known'}"
         + (f", within {clock['bound_ms']} ms" if clock["source"] else "")
         + (f"; RTC: {clock['rtc']}" if clock.get("rtc") else ""),
-        f"outbox   {delivery.get('depth', 0)} batches wait ({delivery.get('on_disk', 0)} on disk)"
+        f"outbox   {counted(delivery.get('depth', 0), 'batch waits', 'batches wait')} ({delivery.get('on_disk', 0)} on disk)"
         + (f", the oldest for {_span(delivery['oldest_ms'] // 1000)}" if delivery.get("oldest_ms") else "")
         + (f"; {_drain(delivery, link)}" if _is_late(delivery) else ""),
         f"readings {delivery.get('taken', 0)} taken, {delivery.get('delivered', 0)} delivered since the start",
@@ -111,20 +113,16 @@ def _saver(saver: Mapping[str, Any]) -> list[str]:
     """The month's data, and what gives way for it; nothing where no budget and no dead-band is set."""
     lines = []
     if saver.get("held_back"):
-        lines.append(f"saved    {saver['held_back']} readings not sent, because nothing had changed (dead-bands)")
+        lines.append(f"saved    {counted(saver['held_back'], 'reading')} not sent, because nothing had changed (dead-bands)")
     budget = saver.get("budget_bytes")
     if budget:
         expected = saver.get("expected_bytes")
-        outlook = "too early to say how much it will be" if expected is None else f"about {_mb(expected)} by its end"
+        outlook = "too early to say how much it will be" if expected is None else f"about {sent(expected)} by its end"
         lines.append(
-            f"data     {_mb(saver['used_bytes'])} of {_mb(budget)} used this month, {outlook};"
+            f"data     {sent(saver['used_bytes'])} of {sent(budget)} used this month, {outlook};"
             f" batches wait {saver['batch_ms'] / 1000:g} s, dead-bands x{saver['dead_band_factor']:g}"
         )
     return lines
-
-
-def _mb(size: int) -> str:
-    return f"{size / 1e6:.1f} MB"
 
 
 def _link(link: Mapping[str, Any]) -> str:
@@ -140,31 +138,25 @@ def _is_late(delivery: Mapping[str, Any]) -> bool:
 
 def _drain(delivery: Mapping[str, Any], link: Mapping[str, Any]) -> str:
     """How a backlog goes on, as part of a sentence."""
-    readings, rate = delivery.get("depth_readings", 0), delivery.get("drain_per_s")
+    rate = delivery.get("drain_per_s")
+    waits = counted(delivery.get("depth_readings", 0), "reading waits", "readings wait")
     if not link.get("up"):
-        return f"not draining: there is no connection; {readings} readings wait"
+        return f"not draining: there is no connection; {waits}"
     if rate is None:
-        return f"{readings} readings wait, how fast they drain is not known yet"
+        return f"{waits}, how fast they drain is not known yet"
     if delivery.get("drain_s") is None:
-        return f"not draining: {readings} readings wait, and as many come as go, or more"
-    return f"{readings} readings wait, drained in about {_span(delivery['drain_s'])} at {rate:.3g} readings a second"
+        return f"not draining: {waits}, and as many come as go, or more"
+    return f"{waits}, drained in about {_span(delivery['drain_s'])} at {rate:.3g} readings a second"
 
 
 def _air(link: Mapping[str, Any]) -> str:
     total = link.get("air_bytes", 0)
     if not total:
         return ""
-    apart = f"{_size(link['air_open_bytes'])} to connect, {_size(link['air_keepalive_bytes'])} keep-alive"
+    apart = f"{sent(link['air_open_bytes'])} to connect, {sent(link['air_keepalive_bytes'])} keep-alive"
     certificate = link.get("certificate") or {}
-    days = f", certificate good for {certificate['days']} days" if certificate.get("days") is not None else ""
-    return f", {_size(total)} on the air ({apart}){days}"
-
-
-def _size(size_bytes: int) -> str:
-    for unit, factor in (("MB", 1_000_000), ("KB", 1000)):
-        if size_bytes >= factor:
-            return f"{size_bytes / factor:.1f} {unit}"
-    return f"{size_bytes} B"
+    days = f", certificate good for {counted(certificate['days'], 'day')}" if certificate.get("days") is not None else ""
+    return f", {sent(total)} on the air ({apart}){days}"
 
 
 def _span(seconds: int) -> str:

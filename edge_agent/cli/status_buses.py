@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from edge_agent.common.words import counted
 from edge_agent.model.link_health import LINK_POINTS
 
 Span = Callable[[int], str]
@@ -24,7 +25,9 @@ def bus_lines(body: Mapping[str, Any], span: Span) -> list[str]:
         port = f", {bus['port']}" if bus.get("port") and bus.get("state") == "ok" else ""
         lines.append(f"bus      {id}: {bus.get('state', '')}{since}{busy}{plan}{port}")
         for device in bus.get("devices", ()):
-            lines.append(f"device   {device['id']}: {_device(device, body, span)}, {taken.get(device['id'], 0)} readings")
+            lines.append(
+                f"device   {device['id']}: {_device(device, body, span)}, {counted(taken.get(device['id'], 0), 'reading')}"
+            )
             if device["state"] != "silent":
                 points += [_point(device["id"], point, body, span) for point in device["points"] if _is_worth_a_line(point)]
     more = [f"point    ... and {len(points) - _POINTS_SHOWN} more, see --json"] if len(points) > _POINTS_SHOWN else []

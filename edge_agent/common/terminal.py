@@ -41,8 +41,14 @@ def say(text: str = "") -> None:
 
 
 def talk(text: str) -> None:
-    """One line for the person on stderr: progress, hints, the next command."""
+    """One line for the person on stderr: hints, the next command."""
     print(text, file=sys.stderr)  # noqa: T201 - this is the one place that prints
+
+
+def progress(text: str) -> None:
+    """How far a long work has come: for a person who looks on, never into a file or another program."""
+    if sys.stderr is not None and sys.stderr.isatty():
+        talk(text)
 
 
 def say_json(schema: str, body: Mapping[str, object]) -> None:

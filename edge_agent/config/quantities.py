@@ -110,6 +110,25 @@ def _no_truth(value: object) -> object:
     return value
 
 
+def spoken_bytes(size: int) -> str:
+    """A size as it would be written in a file, in the largest unit that fits."""
+    unit = next((unit for unit in ("GiB", "GB", "MiB", "MB", "KiB", "kB") if size and size % _BYTES_OF[unit] == 0), "B")
+    return f"{size // _BYTES_OF[unit]} {unit}"
+
+
+def sized(low_bytes: int, high_bytes: int) -> AfterValidator:
+    """Bounds of a size, both included."""
+
+    def bounded(size: int) -> int:
+        if low_bytes <= size <= high_bytes:
+            return size
+        bound = "at least " + spoken_bytes(low_bytes) if size < low_bytes else "at most " + spoken_bytes(high_bytes)
+        word = "small" if size < low_bytes else "large"
+        raise Refused("CFG009", f"{spoken_bytes(size)} is too {word}; it must be {bound}.", f"write {bound}.")
+
+    return AfterValidator(bounded)
+
+
 def _size_bytes(value: object) -> object:
     folded = _folded(value)
     if isinstance(folded, str) and (match := _SIZE.fullmatch(folded)):

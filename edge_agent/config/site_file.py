@@ -9,7 +9,18 @@ from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema, mod
 from edge_agent.common.located_model import Refused
 from edge_agent.config.device_parts import AddressesFile
 from edge_agent.config.profile_file import Nameplate, RequestsFile
-from edge_agent.config.quantities import Bilingual, DurationMs, FileModel, FoldedText, Id, NumberOnly, PeriodMs, SizeBytes, between
+from edge_agent.config.quantities import (
+    Bilingual,
+    DurationMs,
+    FileModel,
+    FoldedText,
+    Id,
+    NumberOnly,
+    PeriodMs,
+    SizeBytes,
+    between,
+    sized,
+)
 from edge_agent.contract.topics import DEFAULT_ROOT, ID_PATTERN
 from edge_agent.model.points import Framing
 from edge_agent.model.serial_ports import USB, USB_NAME
@@ -73,11 +84,22 @@ class MqttFile(FileModel):
     keepalive: KeepaliveMs = 240_000
     return_after: ReturnMs = 600_000
 
+    @model_validator(mode="after")
+    def _each_once(self) -> Self:
+        seen: set[tuple[str, int]] = set()
+        for number, broker in enumerate(self.brokers):
+            at = (broker.host.strip("[]").rstrip(".").lower(), broker.port or (8883 if broker.tls or self.tls else 1883))
+            if at in seen:
+                what = f"The broker {at[0]}:{at[1]} is named twice; a second try at the same door helps nobody."
+                raise Refused("CFG020", what, "remove one of the two, or give the other its own host or port.", "brokers", number)
+            seen.add(at)
+        return self
+
 
 class BudgetFile(FileModel):
     """What a month on the air may cost, and what may give way for it."""
 
-    per_month: Annotated[SizeBytes, Field(ge=1_000_000, le=1 << 40)]
+    per_month: Annotated[SizeBytes, sized(1_000_000, 1 << 40)]
     from_day: Annotated[int, Field(ge=1, le=28)] = 1
     batch_most: Annotated[DurationMs, between(100, 7_200_000)] = 600_000
     dead_band_most: Annotated[float, Field(ge=1, le=100)] = 1.0
@@ -94,7 +116,7 @@ class DeliveryFile(FileModel):
     urgent_window: Annotated[DurationMs, between(0, 3_600_000)] | None = None
     in_flight: Annotated[int, Field(ge=1, le=1000)] = 32
     resend: Annotated[DurationMs, between(1000, 600_000)] = 10_000
-    max_bytes: Annotated[SizeBytes, Field(ge=1 << 20, le=1 << 40)] = 256 << 20
+    max_bytes: Annotated[SizeBytes, sized(1 << 20, 1 << 40)] = 256 << 20
     max_age: Annotated[DurationMs, between(60_000, 3650 * 86_400_000)] = 30 * 86_400_000
     receipt_hold: Annotated[DurationMs, between(0, 21_600_000)] = 1000
     receipt_every: Annotated[int, Field(ge=1, le=500)] | None = None

@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from edge_agent.common.words import counted
 from edge_agent.contract.encoding import encode_birth_body
 from edge_agent.contract.message import NORMAL, URGENT, Lane, LaneReceipt
 from edge_agent.delivery import machine as ev
@@ -97,7 +98,7 @@ class Courier:
         self._tell_set_aside(event.set_aside)
         self._tell_lost(event.lost, event.unknown)
         found = self.holding.outbox.depth - depth
-        self._report("outbox.taken-up", f"The outbox file is there again; it held {found} messages of earlier runs.")
+        self._report("outbox.taken-up", f"The outbox file is there again; it held {counted(found, 'message')} of earlier runs.")
 
     def _renewed(self, event: ev.Renewed) -> None:
         self.holding.doubt_disk()
@@ -114,7 +115,8 @@ class Courier:
             words = f"{each.key.epoch} {each.key.lane} {each.key.seq} cannot be read back from the outbox file; it is given up."
             self._report("outbox.damaged", words, warns=True)
         if unknown:
-            words = f"{unknown} rows of the outbox file are damaged through and through: nobody can say what they held."
+            rows = counted(unknown, "row of the outbox file is", "rows of the outbox file are")
+            words = f"{rows} damaged through and through: nobody can say what they held."
             self._report("outbox.damaged", words, warns=True)
             self._urgent.add_event(self._now_ms, Happening("outbox.damaged", self._now_ms, about=(("rows", unknown),)))
 

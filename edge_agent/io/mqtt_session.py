@@ -21,7 +21,6 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from paho.mqtt import MQTTException
@@ -31,19 +30,19 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
-from edge_agent.common.problem import Problem
+from edge_agent.common.problem import Problem, ProblemError
 from edge_agent.contract.encoding import MAX_UNPACKED, encode
 from edge_agent.contract.message import VERSION, Status
 from edge_agent.contract.topics import RETAINED, TO_AGENT, Kind, topic
 from edge_agent.delivery.machine import Key
 from edge_agent.io.air import Air, AirMeter, refused_connect
-from edge_agent.io.mqtt_tls import TlsContext, alert_problem, files_problem, handshake_problem, tls_context
+from edge_agent.io.link_files import link_context, read_password
+from edge_agent.io.mqtt_tls import TlsContext, alert_problem, handshake_problem
 from edge_agent.io.send_queue import Outgoing, SendQueue
 from edge_agent.model.points import Broker
 
 CONNECT_TIMEOUT_S = 10.0
 """For TCP and TLS; another as long for CONNACK and SUBACK together."""
-MAX_PASSWORD_BYTES = 4096
 UNSENT_BYTES = 4096
 """So much may wait in the kernel before the network takes it: 2 s at 16 kbit/s. More waits where what is urgent can overtake."""
 FEED_BYTES = 8192
@@ -207,10 +206,7 @@ class Session:
         client.max_inflight_messages_set(0)  # `publish` keeps the window, with the broker's own limit
         client.max_queued_messages_set(0)
         client.will_set(self._topics[Kind.STATUS], self._identity.status("offline"), qos=1, retain=True)
-        if broker.username:
-            client.username_pw_set(broker.username, self._password())
-        if broker.tls is not None:
-            self._set_tls(client)
+        self._use_files(client)
         client.on_connect = self._connected
         client.on_subscribe = self._subscribed
         client.on_message = self._message
@@ -222,32 +218,17 @@ class Session:
         client.on_socket_register_write = lambda *_: None  # so that publish() never writes from another thread
         return client
 
-    def _password(self) -> str | None:
-        if not self._broker.password_file:
-            return None
-        path = Path(self._broker.password_file)
+    def _use_files(self, client: Client) -> None:
+        """Password and TLS files, read anew for each connection: renewed ones count without a restart."""
+        broker = self._broker
         try:
-            with path.open("rb") as file:
-                return file.read(MAX_PASSWORD_BYTES).decode().rstrip("\r\n")
-        except (OSError, UnicodeDecodeError) as error:
-            raise LinkFailed(
-                Problem(
-                    "NET307",
-                    str(path),
-                    f"The password file cannot be read: {getattr(error, 'strerror', None) or 'it is not text'}.",
-                    "write the password into it as one line and let the agent's user read it (chmod 600, chown edge-agent)",
-                )
-            ) from None
-
-    def _set_tls(self, client: Client) -> None:
-        tls = self._broker.tls
-        if tls is None:
-            return
-        try:
-            self._tls = tls_context(tls, without_dates_from_ms=self._without_dates_from_ms)
-        except (OSError, ValueError) as error:
-            raise LinkFailed(files_problem(self._broker, error)) from None
-        client.tls_set_context(self._tls)
+            if broker.username:
+                client.username_pw_set(broker.username, read_password(broker))
+            if broker.tls is not None:
+                self._tls = link_context(broker, broker.tls, without_dates_from_ms=self._without_dates_from_ms)
+                client.tls_set_context(self._tls)
+        except ProblemError as error:
+            raise LinkFailed(error.problems[0]) from None
 
     def _connect(self) -> None:
         broker = self._broker

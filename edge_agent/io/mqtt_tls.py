@@ -17,6 +17,7 @@ from typing import Any
 
 from edge_agent.common.certificate import validities, validity_of_der
 from edge_agent.common.problem import Problem
+from edge_agent.common.words import counted
 from edge_agent.model.points import Broker, Tls
 
 NO_CHECK_TIME = 0x200000
@@ -67,6 +68,11 @@ class TlsContext(ssl.SSLContext):
         return self.connection
 
 
+def _no_passphrase() -> str:
+    """Instead of OpenSSL's question on the terminal, which nobody would answer."""
+    raise ValueError("the key is locked with a passphrase")
+
+
 def tls_context(tls: Tls, *, without_dates_from_ms: int | None = None) -> TlsContext:
     """The context for these files; the broker's chain and host name are checked. Raises OSError, ValueError: unusable files.
 
@@ -76,7 +82,7 @@ def tls_context(tls: Tls, *, without_dates_from_ms: int | None = None) -> TlsCon
     context.sslsocket_class = _Connection
     context.without_dates_from_ms = without_dates_from_ms
     if tls.cert:
-        context.load_cert_chain(tls.cert, tls.key or None)
+        context.load_cert_chain(tls.cert, tls.key or None, _no_passphrase)
     if tls.ca:
         context.load_verify_locations(tls.ca)
     else:
@@ -84,13 +90,6 @@ def tls_context(tls: Tls, *, without_dates_from_ms: int | None = None) -> TlsCon
     if without_dates_from_ms is not None:
         context.verify_flags |= NO_CHECK_TIME
     return context
-
-
-def files_problem(broker: Broker, error: Exception) -> Problem:
-    """NET304: the files that the site file names cannot be used."""
-    what = f"The TLS files cannot be used: {getattr(error, 'strerror', None) or getattr(error, 'reason', None) or error}."
-    do = "check ca, cert and key in the site file: PEM, the key belongs to the certificate, and the agent's user may read them"
-    return Problem("NET304", _where(broker), what, do)
 
 
 def handshake_problem(broker: Broker, error: ssl.SSLError) -> Problem:
@@ -172,7 +171,11 @@ class Ending:
         """For people."""
         on = datetime.fromtimestamp(self.ends_ms / 1000, UTC).date()
         days = self.days(now_ms)
-        return f"{Path(self.file).name} has ended on {on}" if days < 0 else f"{Path(self.file).name} ends on {on}, in {days} days"
+        return (
+            f"{Path(self.file).name} has ended on {on}"
+            if days < 0
+            else f"{Path(self.file).name} ends on {on}, in {counted(days, 'day')}"
+        )
 
 
 def first_ending(tls: Tls) -> Ending | None:

@@ -61,8 +61,8 @@ class Authority:
 
     def issue(self, name: str, names: Sequence[str] = (), *, begins_s: int = -DAY_S, ends_s: int = 365 * DAY_S) -> Issued:
         """A certificate of `name`; begins_s, ends_s: its validity, counted from now. names: alternative names of a server."""
-        base = self.folder / f"{name}-{len(list(self.folder.iterdir()))}"
-        cert, key, request, extra = (base.with_suffix(suffix) for suffix in (".crt", ".key", ".csr", ".ext"))
+        base = f"{name}-{len(list(self.folder.iterdir()))}"
+        cert, key, request, extra = (self.folder / f"{base}{suffix}" for suffix in (".crt", ".key", ".csr", ".ext"))
         curve = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes")
         _openssl("req", *curve, "-subj", f"/CN={name}", "-keyout", str(key), "-out", str(request))
         extra.write_text(f"subjectAltName={','.join(names)}\n" if names else "basicConstraints=CA:FALSE\n")

@@ -8,6 +8,7 @@ import pytest
 from edge_agent.cli.main import build_app
 from edge_agent.common.program import run
 from tests.support.certificates import DAY_S, Authority
+from tests.support.golden import assert_golden
 
 REPOSITORY = Path(__file__).parents[3]
 GOLDEN = REPOSITORY / "tests" / "golden" / "help"
@@ -42,7 +43,7 @@ def test_help_says_exactly_this(name: str, capfd: pytest.CaptureFixture[str], mo
     monkeypatch.setenv("COLUMNS", "80")
     code, out, err = call(capfd, *name.split("-"), "--help")
     assert (code, err) == (0, "")
-    assert out == (GOLDEN / f"edge-agent-{name}.txt").read_text(encoding="utf-8")
+    assert_golden(GOLDEN / f"edge-agent-{name}.txt", out)
 
 
 def test_check_gives_a_summary_as_json(capfd: pytest.CaptureFixture[str]) -> None:
@@ -64,6 +65,18 @@ def test_check_warns_of_a_certificate_that_ends_soon(tmp_path: Path, capfd: pyte
         (tmp_path / "site.d" / "tls.yaml").write_text(f"mqtt: {{tls: {tls}}}\n", encoding="utf-8")
         code, out, _ = call(capfd, "check", str(file), "--json")
         assert (code, [warning["code"] for warning in json.loads(out)["warnings"]]) == (0, codes)
+
+
+def test_check_names_files_of_the_link_that_cannot_be_used(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "site.yaml"
+    file.write_text(Path(SITE).read_text(encoding="utf-8"), encoding="utf-8")
+    (tmp_path / "site.d").mkdir()
+    (tmp_path / "site.d" / "tls.yaml").write_text("mqtt: {tls: {ca: ca.pem}, password_file: pw, username: a}\n", encoding="utf-8")
+    code, out, err = call(capfd, "check", str(file))
+    assert (code, "No problems" in out, "Valid, with 2 warnings below." in out) == (0, False, True)
+    assert "NET304" in err
+    assert "NET307" in err
+    assert str(tmp_path / "ca.pem") in err
 
 
 def test_check_names_the_next_command(capfd: pytest.CaptureFixture[str]) -> None:

@@ -37,6 +37,13 @@ def test_a_batch_that_waits_as_long_as_the_settings_let_it_is_no_trouble() -> No
     assert troubles(body({"oldest_ms": None}), 0) == []
 
 
+def test_one_reading_is_not_readings() -> None:
+    late = troubles(body({"depth_readings": 1, "dropped": 1}, unheard=1), 0)
+    assert any("1 reading waits, drained" in line for line in late)
+    assert any(line.startswith("1 reading was dropped") for line in late)
+    assert any("says of 1 message that" in line for line in late)
+
+
 def test_what_nobody_hears_and_dates_that_nobody_checks_are_said() -> None:
     calm = {"oldest_ms": None}
     assert any("nobody listens" in line for line in troubles(body(calm, unheard=3), 0))

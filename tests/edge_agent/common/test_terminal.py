@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from edge_agent.common.problem import Exit, Problem, ProblemError
-from edge_agent.common.terminal import guarded, say_json, show_problems, table, wants_colour, width
+from edge_agent.common.terminal import guarded, progress, say_json, show_problems, table, talk, wants_colour, width
 from edge_agent.common.version import commit_id, version_text
 
 PROBLEM = Problem("CFG001", "site.yaml", "gone", "look for it.")
@@ -87,3 +87,20 @@ def test_the_commit_is_the_packaged_one_else_that_of_the_repository(tmp_path: Pa
     (package / "_packaged" / "commit").write_text("a" * 40)
     assert commit_id(package) == "a" * 40
     assert version_text("edge-agent").startswith("edge-agent ")
+
+
+def test_progress_is_for_a_terminal_and_never_for_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with (tmp_path / "log").open("w", encoding="utf-8") as file:
+        monkeypatch.setattr(sys, "stderr", file)
+        progress("3 of 7")
+        talk("Next: look")
+    assert (tmp_path / "log").read_text(encoding="utf-8") == "Next: look\n"
+    ours, theirs = os.openpty()
+    with os.fdopen(theirs, "w") as terminal:
+        monkeypatch.setattr(sys, "stderr", terminal)
+        progress("3 of 7")
+        terminal.flush()
+        assert os.read(ours, 100) == b"3 of 7\r\n"
+    os.close(ours)
+    monkeypatch.setattr(sys, "stderr", None)
+    progress("nobody is there")

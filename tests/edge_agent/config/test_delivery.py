@@ -109,3 +109,39 @@ def test_check_reckons_with_the_longest_batches_that_a_budget_may_ask_for(
     out = capsys.readouterr().out
     assert "next to nothing a day while receipts come" not in out
     assert "flash gives way" in out
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("max_bytes: 900 KiB", "900 KiB is too small; it must be at least 1 MiB."),
+        ("max_bytes: 2000 GiB", "2000 GiB is too large; it must be at most 1024 GiB."),
+        ("budget: {per_month: 500 kB}", "500 kB is too small; it must be at least 1 MB."),
+    ],
+)
+def test_a_size_beyond_its_bounds_is_told_in_its_unit(tmp_path: Path, text: str, words: str) -> None:
+    with pytest.raises(ProblemError) as problem:
+        delivery(tmp_path, text)
+    (found,) = problem.value.problems
+    assert (found.code, found.what) == ("CFG009", words)
+
+
+@pytest.mark.parametrize(
+    ("second", "is_refused"),
+    [
+        ("{host: 127.0.0.1, port: 1883}", True),
+        ("{host: 127.0.0.1, tls: {}}", False),
+        ("{host: 127.0.0.1, port: 1884}", False),
+        ("{host: localhost}", False),
+    ],
+)
+def test_a_broker_stands_in_the_list_once(tmp_path: Path, second: str, is_refused: bool) -> None:
+    path = tmp_path / "site.yaml"
+    path.write_text((SITE % "").replace("[{host: 127.0.0.1}]", f"[{{host: 127.0.0.1}}, {second}]"), encoding="utf-8")
+    try:
+        load_site(path, environment={})
+        found = []
+    except ProblemError as error:
+        found = [(problem.code, problem.what) for problem in error.problems]
+    twice = "The broker 127.0.0.1:1883 is named twice; a second try at the same door helps nobody."
+    assert found == ([("CFG020", twice)] if is_refused else [])

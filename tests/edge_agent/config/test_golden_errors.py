@@ -8,6 +8,7 @@ import pytest
 
 from edge_agent.cli.main import build_app
 from edge_agent.common.program import run
+from tests.support.golden import assert_golden
 
 FOLDER = Path(__file__).parents[2] / "golden" / "site"
 
@@ -21,4 +22,4 @@ def test_check_says_exactly_this(case: str, capfd: pytest.CaptureFixture[str], m
     monkeypatch.chdir(FOLDER)
     code = run(build_app(), ["check", f"{case}.yaml"])
     out, err = capfd.readouterr()
-    assert f"{out}{err}exit {code}\n" == (FOLDER / f"{case}.txt").read_text(encoding="utf-8")
+    assert_golden(FOLDER / f"{case}.txt", f"{out}{err}exit {code}\n")

@@ -10,6 +10,7 @@ from edge_agent.common.problem import ProblemError
 from edge_agent.config.firmware_file import Adapter, Board, Hat, load_piece
 from edge_agent.config.image import BoundAdapter, Wanted, render
 from edge_agent.model.points import Broker, Bus, Serial, Site
+from tests.support.golden import assert_golden
 
 ROOT = Path(__file__).parents[3]
 FIRMWARE = ROOT / "firmware_configs"
@@ -41,8 +42,9 @@ def codes(problem: pytest.ExceptionInfo[ProblemError]) -> list[str]:
 def test_the_files_are_the_golden_ones() -> None:
     files = render(wanted(), UNITS)
     own = {path: text for path, text in files.items() if Path(path).name not in UNITS and "usr/lib" not in path}
-    golden = {str(p.relative_to(GOLDEN)): p.read_text() for p in GOLDEN.rglob("*") if p.is_file()}
-    assert own == golden
+    for path, text in own.items():
+        assert_golden(GOLDEN / path, text)
+    assert {str(p.relative_to(GOLDEN)) for p in GOLDEN.rglob("*") if p.is_file()} == set(own)
     assert files["etc/systemd/system/edge-agent.service"] == UNITS["edge-agent.service"]
 
 

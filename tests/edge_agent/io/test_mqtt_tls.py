@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -112,6 +113,20 @@ def test_a_client_certificate_that_has_ended(tmp_path: Path, ca: Authority, serv
         problem = trouble(heard)
         assert (problem.code, "it has ended" in problem.what) == ("NET314", True), problem
         assert str(ended.cert) in problem.do
+
+
+def test_a_certificate_that_ends_in_the_field_is_told_and_its_new_file_taken_without_a_restart(
+    tmp_path: Path, ca: Authority, server: Issued
+) -> None:
+    old, new = ca.issue("station-1.gw-1", begins_s=-2 * DAY_S, ends_s=-60), ca.issue("station-1.gw-1")
+    own = Issued(Path(shutil.copy(old.cert, tmp_path / "gw.pem")), Path(shutil.copy(old.key, tmp_path / "gw.key")))
+    with link_to(tmp_path, ca, server, files(ca, own)) as (link, heard, _):
+        assert "refuses the gateway's certificate gw.pem: it has ended" in trouble(heard).what
+        shutil.copy(new.cert, own.cert)  # for a moment the key is another's
+        wait_until(lambda: "does not belong" in (link.figures.problem or trouble(heard)).what, 20, "the half that is new is told")
+        shutil.copy(new.key, own.key)
+        wait_until(lambda: heard.of(LinkUp), 40, "it went on trying")
+        assert link.figures.problem is None
 
 
 def test_no_client_certificate(tmp_path: Path, ca: Authority, server: Issued) -> None:
