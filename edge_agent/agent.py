@@ -34,6 +34,7 @@ from edge_agent.io.certificate import certificate_end_ms
 from edge_agent.io.clock_memory import MemoryFile
 from edge_agent.io.delivery_loop import DeliveryLoop
 from edge_agent.io.kernel_clock import ClockState
+from edge_agent.io.lessons_file import LessonsFile
 from edge_agent.io.logs import logger, say, say_problem
 from edge_agent.io.modem import modem_of
 from edge_agent.io.mqtt import LinkEvent, Publisher, plain_text_problems
@@ -111,6 +112,7 @@ class Agent:
         self._delivery = DeliveryLoop(Courier(loaded.site.delivery), machine.clock, lambda done: OutboxWriter(self._file, done))
         self._saver = Saver(loaded.site.buses, loaded.site.delivery, folders.state, machine.clock)
         self._buses = Buses(machine.make_runner, machine.clock, self._taken, self._happened)
+        self._lessons = LessonsFile(folders.state)
         self._certificates = CertificateWatch(loaded.site.brokers)
         self._status_at_ms = 0
         self._hanging: list[str] = []
@@ -140,6 +142,8 @@ class Agent:
         site = self._site
         runners = self._buses.prepare(site.buses)
         opened, epoch, disk = self._open_outbox()
+        if aside := self._lessons.read():
+            say(self._log, logging.WARNING, "learned.damaged", f"set aside as {aside}; holes of devices are found anew")
         self._saver.start()
         identity = Identity(site.site, site.gateway, epoch, self._boot, SOFTWARE)
         self._epoch = epoch
@@ -170,7 +174,7 @@ class Agent:
         self._delivery.tell([Happening("agent.start", self._clock.monotonic_ms(), about=about)])
         self._tell_time()
         self._link.start()
-        self._buses.start(runners)
+        self._buses.start(runners, self._lessons.of(site.buses))
         devices = counted(sum(len(bus.devices) for bus in site.buses), "device")
         say(
             self._log,
@@ -231,6 +235,7 @@ class Agent:
             self._happened(ending)
         if now_ms >= self._status_at_ms:
             self._status_at_ms = now_ms + STATUS_MS
+            self._lessons.keep(self._site.buses, self._buses.lessons(), now_ms)
             self._write_status()
             self._machine.systemd.status(self._text())
         hanging = self._buses.hanging() + (["delivery"] if now_ms - self._delivery.moved_ms > DELIVERY_LIMIT_MS else [])
@@ -284,6 +289,7 @@ class Agent:
             refused=self._delivery.refused,
             buses=self._buses,
             saver=self._saver.figures(),
+            learned=self._lessons.figures,
             standing=self._standing.open(),
         )
 
@@ -333,6 +339,7 @@ class Agent:
         late = self._buses.stop(5.0)
         if late:
             say(self._log, logging.ERROR, "agent.reload", f"these buses did not stop in time: {', '.join(late)}")
+        self._lessons.keep(running.buses, self._buses.lessons(), self._clock.monotonic_ms())
         self._standing.forget_buses()
         self._buses.forget_counts()
         self._delivery.must(NewBirth(loaded.birth))
@@ -341,12 +348,14 @@ class Agent:
         self._birth = loaded.birth
         self._happened([Happening("agent.reload", self._clock.monotonic_ms())])
         say(self._log, logging.INFO, "agent.reload", "the new site file is in force")
-        self._buses.start(runners)
+        self._buses.start(runners, self._lessons.of(new.buses))
 
     def _end(self) -> None:
         self._machine.systemd.stopping()
         late = self._buses.stop(3.0)
         self._saver.save()
+        self._lessons.keep(self._site.buses, self._buses.lessons(), self._clock.monotonic_ms())
+        self._lessons.save()
         failed = sum(bus.failed for bus in self._buses.figures().values())
         held_back = self._saver.figures().held_back
         totals = (("taken", sum(self._buses.counts().values())), ("held_back", held_back), ("failed", failed))

@@ -11,16 +11,17 @@ from edge_agent.io.adapter import adapter_lag_us
 from edge_agent.io.link import Driver, Link, Stopped, Watch, open_link
 from edge_agent.model.bus_figures import BusFigures, Busy
 from edge_agent.model.bus_plan import Forecasts
-from edge_agent.model.health import Told
+from edge_agent.model.health import NOTHING, Told
 from edge_agent.model.instants import Instants
+from edge_agent.model.lessons import NOTHING_LEARNED, LessonsOf
 from edge_agent.model.line_cost import cost_of
 from edge_agent.model.points import Bus, Serial, Tcp
-from edge_agent.model.polling import Came, Polling, Seen, Turn
+from edge_agent.model.polling import Came, Polled, Polling, Seen, Turn
 from edge_agent.model.reading import Happening, Reading
 from edge_agent.model.schedule import Wait
 from edge_agent.protocols.modbus import CONFIGURATION_CODES, Ask, Master, Span
 from edge_agent.protocols.modbus_steps import step
-from edge_agent.protocols.session import Garbled, LinkDown, Refused, Silence
+from edge_agent.protocols.session import Garbled, LinkDown, Refused, Silence, after
 
 OnReadings = Callable[[Sequence[Reading]], None]
 OnHappenings = Callable[[Sequence[Happening]], None]
@@ -33,6 +34,8 @@ _BACKOFF_SERIAL_MS = 5000
 _RESTED_MS = 30_000
 _SNAPSHOT_MS = 500
 _SILENCES_TO_REOPEN = 3
+_REVISION, _FIRMWARE_CHARACTERS = 2, 120
+"""The last text of function 43/14 that tells one firmware from another."""
 
 
 class BusRunner:
@@ -56,7 +59,9 @@ class BusRunner:
         self._clock = clock
         self._on_readings = on_readings
         self._on_happenings = on_happenings
-        self._polling = Polling(bus, seed, now_ms, cost_of(bus, adapter_lag_us(bus)))
+        self._seed = seed
+        self._polling = self._polling_with(NOTHING_LEARNED)
+        self._untold = self._polling.first
         self._instants = Instants()
         self._link: Link = open_link(bus) if link is None else link
         self._master = Master(bus.framing)
@@ -74,6 +79,19 @@ class BusRunner:
         self._progress_ms = now_ms
         self._shown_ms = now_ms
         self._figures = self._snapshot(now_ms)
+
+    def remember(self, lessons: LessonsOf) -> None:
+        """Before it runs: what earlier runs learned of its devices."""
+        self._polling = self._polling_with(lessons)
+        self._untold = self._polling.first
+
+    def lessons(self) -> LessonsOf:
+        """What is known of its devices, for later runs; a minute ago at most."""
+        return self._polling.lessons
+
+    def _polling_with(self, lessons: LessonsOf) -> Polling:
+        now_ms, lag_us = self._clock.monotonic_ms(), adapter_lag_us(self._bus)
+        return Polling(self._bus, self._seed, now_ms, cost_of(self._bus, lag_us), lessons)
 
     def run(self, stop: threading.Event) -> None:
         """Reads until `stop`; an exchange under way is given up. A defect propagates."""
@@ -97,7 +115,9 @@ class BusRunner:
         if now_ms - self._shown_ms >= _SNAPSHOT_MS:
             self._shown_ms = now_ms
             self._figures = self._snapshot(now_ms)
-        self._polling.replan(now_ms)
+        self._polling.look(now_ms)
+        untold, self._untold = self._untold, NOTHING
+        self._tell(untold)
         if readings := self._polling.link_readings(now_ms):
             self._on_readings(readings)
         if not self._is_up(now_ms):
@@ -144,6 +164,8 @@ class BusRunner:
         if device.spoken_ms is None or begun_ms - device.spoken_ms > _RESTED_MS:
             self._master.rested(device.settings.unit)
         self._tell(self._asked(driver, turn))
+        if not device.is_known and device.health.state == "ok":
+            self._identify(driver, device)
         now_ms, tally = self._clock.monotonic_ms(), self._master.tally
         self._busy.add(now_ms - begun_ms, now_ms)
         seen = Seen(tally.timeouts - before.timeouts, tally.crc_errors - before.crc_errors, tally.exceptions - before.exceptions)
@@ -189,6 +211,19 @@ class BusRunner:
         if turn.steps:
             self._polling.prepared(turn, self._clock.monotonic_ms())
         return ""
+
+    def _identify(self, driver: Driver, device: Polled) -> None:
+        """Asks a device that answers who it is, once."""
+        settings = device.settings
+        try:
+            texts = driver.run(after(settings.pause_ms, self._master.identify(settings.unit, settings.timeout_ms)), Watch())
+        except LinkDown as failure:
+            self._fell(str(failure), self._clock.monotonic_ms())
+            return
+        except (Refused, Silence, Garbled):
+            texts = {}
+        firmware = " ".join(texts[number].strip() for number in sorted(texts) if number <= _REVISION)
+        self._polling.identified(device, firmware[:_FIRMWARE_CHARACTERS], self._clock.monotonic_ms())
 
     def _ask_of(self, turn: Turn) -> Ask:
         settings = turn.request.device.settings

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 from edge_agent.common.clock import Clock
+from edge_agent.model.lessons import LessonsOf
 from edge_agent.model.points import Bus
 from edge_agent.model.reading import Happening, Reading
 
@@ -42,6 +43,14 @@ class Runner(Protocol):
         """The state now."""
         ...
 
+    def remember(self, lessons: LessonsOf) -> None:
+        """Before it runs: what earlier runs learned of its devices."""
+        ...
+
+    def lessons(self) -> LessonsOf:
+        """What is known of its devices, for later runs."""
+        ...
+
 
 MakeRunner = Callable[[Bus, Clock, Readings, Happenings], Runner]
 
@@ -59,13 +68,21 @@ class Buses:
         self._counts: dict[int, int] = {}
         self._lock = threading.Lock()
         self._ended: dict[str, Progress] = {}
+        self._learned: dict[str, LessonsOf] = {}
 
     def prepare(self, buses: Sequence[Bus]) -> dict[str, Runner]:
         """The runners of these buses, not yet running. Raises ProblemError where a bus cannot be read as it is described."""
         return {bus.id: self._make(bus, self._clock, self._taken, self._on_happenings) for bus in buses}
 
-    def start(self, runners: Mapping[str, Runner]) -> None:
-        """One thread for each."""
+    def lessons(self) -> dict[str, LessonsOf]:
+        """What is known of the devices, by bus; of stopped buses as they ended."""
+        return dict(self._learned) if not self._running else {id: runner.lessons() for id, (runner, _) in self._running.items()}
+
+    def start(self, runners: Mapping[str, Runner], lessons: Mapping[str, LessonsOf]) -> None:
+        """One thread for each. lessons: of earlier runs, by bus."""
+        for id, runner in runners.items():
+            if known := lessons.get(id):
+                runner.remember(known)
         self._stop = threading.Event()
         self._running = {
             id: (runner, threading.Thread(target=runner.run, args=(self._stop,), name=f"bus-{id}", daemon=True))
@@ -82,6 +99,7 @@ class Buses:
             thread.join(max(0.0, (until_ms - self._clock.monotonic_ms()) / 1000))
         late = [id for id, (_, thread) in self._running.items() if thread.is_alive()]
         self._ended = {id: runner.figures() for id, (runner, _) in self._running.items()}
+        self._learned = self.lessons()
         self._running = {}
         return late
 

@@ -11,6 +11,7 @@ from edge_agent.common.words import counted
 from edge_agent.contract.message import BirthBody
 from edge_agent.delivery.clock import ClockFigures
 from edge_agent.delivery.machine import Figures
+from edge_agent.io.lessons_file import LessonsFigures
 from edge_agent.io.mqtt import LinkFigures
 from edge_agent.io.mqtt_tls import Ending
 from edge_agent.model.points import Site
@@ -44,6 +45,7 @@ def status_body(
     refused: int,
     buses: BusFigures,
     saver: SaverFigures,
+    learned: LessonsFigures,
     standing: Sequence[Happening],
 ) -> dict[str, object]:
     """JSON values only. Times end in their unit; mono_ms is the boot's monotonic clock when this was written."""
@@ -59,6 +61,7 @@ def status_body(
         "delivery": msgspec.to_builtins(delivery) if delivery else None,
         "buses": {id: msgspec.to_builtins(figures) for id, figures in buses.figures().items()},
         "saver": msgspec.to_builtins(saver),
+        "learned": msgspec.to_builtins(learned),
         "standing": [
             {"kind": e.kind, "subject": e.subject, "reason": e.reason, "since_s": (now_ms - e.taken_ms) // 1000} for e in standing
         ],

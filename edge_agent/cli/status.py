@@ -103,6 +103,7 @@ def _text(body: Mapping[str, Any], wrong: list[str]) -> str:
         + (f"; {_drain(delivery, link)}" if _is_late(delivery) else ""),
         f"readings {delivery.get('taken', 0)} taken, {delivery.get('delivered', 0)} delivered since the start",
         *_saver(body.get("saver") or {}),
+        *_learned(body.get("learned") or {}),
         *bus_lines(body, _span),
     ]
     lines += ["", *(f"! {line}" for line in wrong)] if wrong else ["", "All is well."]
@@ -122,6 +123,18 @@ def _saver(saver: Mapping[str, Any]) -> list[str]:
             f"data     {sent(saver['used_bytes'])} of {sent(budget)} used this month, {outlook};"
             f" batches wait {saver['batch_ms'] / 1000:g} s, dead-bands x{saver['dead_band_factor']:g}"
         )
+    return lines
+
+
+def _learned(learned: Mapping[str, Any]) -> list[str]:
+    """What is wrong with the file of what was learned of devices; nothing is lost by it but bus time."""
+    lines = []
+    if learned.get("damaged"):
+        lines.append(
+            f"learned  {counted(learned['damaged'], 'damaged file')} set aside (learned.json.damaged-* in the state folder)"
+        )
+    if learned.get("error"):
+        lines.append(f"learned  cannot be written: {learned['error']}")
     return lines
 
 

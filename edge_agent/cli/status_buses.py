@@ -56,6 +56,8 @@ def _device(device: Mapping[str, Any], body: Mapping[str, Any], span: Span) -> s
     if device["turnaround_p50_ms"] is not None:
         text += f", answers in {device['turnaround_p50_ms']} ms (95 %: {device['turnaround_p95_ms']} ms)"
     counts: Sequence[tuple[str, str]] = (("timeouts", "time-outs"), ("errors", "line errors"), ("exceptions", "exceptions"))
+    holes = device.get("holes") or ()
+    text += f", {len(holes)} {'hole' if len(holes) == 1 else 'holes'} learned" if holes else ""
     return text + "".join(f", {device[key]} {word}" for key, word in counts if device[key])
 
 

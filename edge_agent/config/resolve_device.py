@@ -65,6 +65,7 @@ def resolve_device(parts: DeviceParts, first_series: int, bus: BusFile) -> resol
         wake=_steps(wake.steps, parts.values) if wake is not None else (),
         wake_after_ms=wake.after if wake is not None else 0,
         trigger=_steps(profile.file.trigger, parts.values) if profile is not None else (),
+        identifies=profile is not None and profile.file.identify is not None and profile.file.identify.texts is not None,
         keepalive_ms=_said(asked, "keepalive", plain.keepalive_ms),
         name=text_of(file.name) or (text_of(profile.file.title) if profile is not None else None),
         nameplate={**(profile.file.nameplate if profile is not None else {}), **file.nameplate},

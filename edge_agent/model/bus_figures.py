@@ -23,6 +23,10 @@ class DeviceFigures:
     turnaround_p95_ms: int | None = None
     refused: tuple[str, ...] = ()
     """Points that the device refuses to give."""
+    holes: tuple[str, ...] = ()
+    """Registers that it refused to give in passing, and borders that no request may cross."""
+    firmware: str = ""
+    """As it identified itself."""
     probe_interval_ms: int = 0
     """A silent device is asked at least so often in the long run; 0 while it answers."""
     timeouts: int = 0

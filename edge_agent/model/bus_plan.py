@@ -1,16 +1,19 @@
-"""Pure. The plan of a bus as it runs: made of profiles and settings at first, made anew for a device as that is measured."""
+"""Pure. The plan of a bus as it runs: made of profiles and settings at first, and anew for a device as more is known of it."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from edge_agent.common.problem import ProblemError
+from edge_agent.model.blocks import Block
 from edge_agent.model.bus_figures import BusFigures, PlanFigures
 from edge_agent.model.forecast import BusForecast, forecast_of
 from edge_agent.model.joint_plan import joint_plan, load_of
+from edge_agent.model.lessons import NO_LESSONS, NOTHING_LEARNED, Lessons, LessonsOf, as_learned
 from edge_agent.model.line_cost import Cost, DeviceCost
 from edge_agent.model.phases import levelled
-from edge_agent.model.points import Bus, Device
+from edge_agent.model.points import Bus, Device, Table
 from edge_agent.model.poll import Poll
 
 _NEWS_MS, _NEWS_SHARE = 3.0, 0.15
@@ -35,27 +38,38 @@ class Planned:
 
 @dataclass(slots=True)
 class _Part:
-    """A device's part of the plan."""
+    """A device's part of the plan. device: as it was learned to be."""
 
+    given: Device
     device: Device
+    lessons: Lessons = NO_LESSONS
+    refused: tuple[tuple[Block, int], ...] = ()
+    """Atoms that it does not have, each with the exception."""
     polls: tuple[Poll, ...] = ()
     measured_ms: float | None = None
+    vain: set[tuple[Table, int, int]] = field(default_factory=set)
+    """Spans (first, end) that were refused as a whole: what covers one of them would be too."""
+
+    def is_vain(self, polls: Sequence[Poll]) -> bool:
+        """True if one of these requests was refused already, be it as a part of it."""
+        blocks = [poll.whole for poll in polls]
+        return any(b.table == table and b.address <= first and end <= b.end for b in blocks for table, first, end in self.vain)
 
 
-@dataclass(slots=True)
 class BusPlan:
     """The polls of a bus, by device. Raises ProblemError BUS110 where a point or a group fits in no request."""
 
-    bus: Bus
-    cost: Cost
-    _parts: dict[str, _Part] = field(init=False)
-
-    def __post_init__(self) -> None:
-        self._parts = {device.id: _Part(device) for device in self.bus.devices}
-        planned = [(part, poll) for part in self._parts.values() for poll in joint_plan(part.device, self.cost)]
+    def __init__(self, bus: Bus, cost: Cost, lessons: LessonsOf = NOTHING_LEARNED) -> None:
+        """lessons: of earlier runs."""
+        self.bus = bus
+        self.cost = cost
+        self._parts = {device.id: _Part(device, device, lessons.get(device.id, NO_LESSONS)) for device in bus.devices}
+        planned = [(part, poll) for part in self._parts.values() for poll in self._begun(part)]
         placed = levelled([(poll, self._cost_of(part)) for part, poll in planned])
         for (part, _), poll in zip(planned, placed, strict=True):
             part.polls += (poll,)
+        self.is_changed = False
+        """Since `now` was asked."""
 
     @property
     def fastest_ms(self) -> int:
@@ -66,11 +80,48 @@ class BusPlan:
         """The requests of a device, with phases."""
         return self._parts[device].polls
 
+    def refused_of(self, device: str) -> tuple[tuple[Block, int], ...]:
+        """The atoms that a device does not have, each with its exception: no request of the plan touches them."""
+        return self._parts[device].refused
+
+    def lessons_of(self, device: str) -> Lessons:
+        """What is known of a device."""
+        return self._parts[device].lessons
+
     def now(self) -> Planned:
         """The plan as it is."""
+        self.is_changed = False
         placed = tuple((part.device, poll) for part in self._parts.values() for poll in part.polls)
         measured = {id: part.measured_ms for id, part in self._parts.items() if part.measured_ms is not None}
-        return Planned(self.bus, self.cost, placed, measured)
+        bus = replace(self.bus, devices=tuple(part.device for part in self._parts.values()))
+        return Planned(bus, self.cost, placed, measured)
+
+    def learned(self, device: str, lessons: Lessons) -> bool:
+        """Plans a device anew with what is known of it.
+
+        False where no such plan is possible, or it would ask again what was refused: the plan stays as it was, and so do requests.
+        """
+        part = self._parts[device]
+        part.lessons = lessons
+        try:
+            known, refused = as_learned(part.given, lessons)
+            polls = joint_plan(known, self.cost, part.measured_ms)
+        except ProblemError:
+            return False
+        if part.is_vain(polls):
+            return False
+        part.device, part.refused = known, refused
+        part.polls = self._placed(part, polls)
+        self.is_changed = True
+        return True
+
+    def refused(self, device: str, block: Block) -> None:
+        """A request for several points was refused."""
+        self._parts[device].vain.add((block.table, block.address, block.end))
+
+    def forget_refused(self, device: str) -> None:
+        """What was refused may be tried again."""
+        self._parts[device].vain.clear()
 
     def is_news(self, device: str, measured_ms: float) -> bool:
         """True if a turn-around, with all lag, is not what the plan counts with."""
@@ -82,18 +133,31 @@ class BusPlan:
         """Counts with a turn-around from now on; True if the device has other requests for it."""
         part = self._parts[device]
         part.measured_ms = measured_ms
+        self.is_changed = True
         cost = self._cost_of(part)
         polls = joint_plan(part.device, self.cost, measured_ms)
-        if load_of(polls, cost) > (1 - _WORTH_SHARE) * load_of(part.polls, cost):
+        if part.is_vain(polls) or load_of(polls, cost) > (1 - _WORTH_SHARE) * load_of(part.polls, cost):
             return False
         part.polls = self._placed(part, polls)
         return True
 
+    def _begun(self, part: _Part) -> tuple[Poll, ...]:
+        """The polls of a device; lessons with which it cannot be planned are left out of account."""
+        try:
+            part.device, part.refused = as_learned(part.given, part.lessons)
+            return joint_plan(part.device, self.cost)
+        except ProblemError:
+            part.device, part.refused, part.lessons = part.given, (), NO_LESSONS
+            return joint_plan(part.given, self.cost)
+
     def _placed(self, part: _Part, polls: Sequence[Poll]) -> tuple[Poll, ...]:
-        """The polls with phases that suit what the other devices do."""
-        others = [(poll, self._cost_of(other)) for other in self._parts.values() if other is not part for poll in other.polls]
+        """The polls with phases that suit what the other devices do; one that there was keeps its own."""
+        kept = {poll.key: poll for poll in part.polls}
         cost = self._cost_of(part)
-        return tuple(levelled([(poll, cost) for poll in polls], others))
+        beside = [(poll, self._cost_of(other)) for other in self._parts.values() if other is not part for poll in other.polls]
+        beside += [(kept[poll.key], cost) for poll in polls if poll.key in kept]
+        fresh = iter(levelled([(poll, cost) for poll in polls if poll.key not in kept], beside))
+        return tuple(kept[poll.key] if poll.key in kept else next(fresh) for poll in polls)
 
     def _cost_of(self, part: _Part) -> DeviceCost:
         return self.cost.of_device(part.device, part.measured_ms)

@@ -75,7 +75,7 @@ def _apart(atoms: Sequence[Block], reach: Reach, cost: DeviceCost) -> list[Poll]
 
 def _together(table: Table, atoms: Sequence[Block], reach: Reach, cost: DeviceCost) -> list[Poll]:
     """best[i] is the load of the first i pieces; a run's spans by period grow as its beginning goes back."""
-    pieces = _pieces(atoms, 1 if table in ("coil", "discrete") else 16)
+    pieces = _pieces(atoms, 1 if table in ("coil", "discrete") else 16, reach)
     periods = sorted({piece.period_ms for piece in pieces})
     runs = _Runs(periods, cost, [cost.of(table, count) - cost.fixed_us for count in range(reach.limit + 1)])
     ranks = [periods.index(piece.period_ms) for piece in pieces]
@@ -162,7 +162,7 @@ def _poll(pieces: Sequence[_Piece]) -> Poll:
     return Poll(base_ms, rides_of(parts))
 
 
-def _pieces(atoms: Sequence[Block], unit_bits: int) -> list[_Piece]:
+def _pieces(atoms: Sequence[Block], unit_bits: int, reach: Reach) -> list[_Piece]:
     """Atoms by address; those within another one that is read as often are part of it."""
     found: list[_Piece] = []
     widest: dict[int, _Piece] = {}
@@ -175,16 +175,16 @@ def _pieces(atoms: Sequence[Block], unit_bits: int) -> list[_Piece]:
         found.append(made)
         if atom.period_ms not in widest or widest[atom.period_ms].end < atom.end:
             widest[atom.period_ms] = made
-    return found if len(found) <= _MANY else _coarse(found, 8 * _COARSE_BYTES // unit_bits)
+    return found if len(found) <= _MANY else _coarse(found, 8 * _COARSE_BYTES // unit_bits, reach)
 
 
-def _coarse(pieces: Sequence[_Piece], most: int) -> list[_Piece]:
-    """With neighbours of one period in one piece."""
+def _coarse(pieces: Sequence[_Piece], most: int, reach: Reach) -> list[_Piece]:
+    """With neighbours of one period in one piece, where one request may read them."""
     found: list[_Piece] = []
     for piece in pieces:
         last = found[-1] if found else None
         is_next = last is not None and last.end == piece.start and last.period_ms == piece.period_ms
-        if last is not None and is_next and piece.end - last.start <= most:
+        if last is not None and is_next and piece.end <= min(last.start + most, reach.end(last.start)):
             last.end = piece.end
             last.atoms += piece.atoms
         else:

@@ -185,6 +185,8 @@ class Device:
     """Written before each cycle of reading, so that the device measures; without it the previous values come back."""
     keepalive_ms: int = 0
     """The device stops, or reports an alarm, when nothing is asked for so long; 0: it does not mind."""
+    identifies: bool = False
+    """It can be asked who it is (function 43/14): the profile says so."""
     link_series: int | None = None
     """Index of the first of the series that tell how well the device can be reached (model/link_health.py); None: it has none."""
     name: Text | None = None

@@ -37,6 +37,14 @@ class Poll:
     phase_ms: int = 0
 
     @property
+    def key(self) -> tuple[object, ...]:
+        """The same of polls that ask the same, whatever their phase."""
+        parts = tuple(
+            (every, part.table, part.address, part.end, tuple(p.series for p in part.points)) for every, part in self.parts
+        )
+        return (self.period_ms, parts)
+
+    @property
     def whole(self) -> Block:
         """All that it may ever read."""
         return joined([part for ride in self.rides for part in ride.parts])

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from edge_agent.model.blocks import Block
+from edge_agent.model.bus_figures import DeviceFigures
 from edge_agent.model.health import DeviceHealth
+from edge_agent.model.lessons import Cut, Lessons
 from edge_agent.model.link_health import LinkHealth
 from edge_agent.model.pace import Answers
 from edge_agent.model.points import Device
@@ -26,11 +29,22 @@ class Polled:
     """Requests without answer since the last answer."""
     spoken_ms: int | None = None
     """When something was last said to it."""
+    is_known: bool = False
+    """It was asked who it is since it began to answer, or it cannot tell."""
+    retry_ms: int = 0
+    """When a hole is tried again."""
 
     @staticmethod
     def of(device: Device, now_ms: int) -> Polled:
         """One that nothing was said to."""
-        return Polled(device, DeviceHealth(device, now_ms), LinkHealth(device), Preparation(device), Answers(now_ms))
+        return Polled(
+            device,
+            DeviceHealth(device, now_ms),
+            LinkHealth(device),
+            Preparation(device),
+            Answers(now_ms),
+            is_known=not device.identifies,
+        )
 
 
 @dataclass(slots=True, eq=False)
@@ -43,13 +57,24 @@ class Request:
     refusals: int = 0
     set_aside: bool = False
     slowed: bool = False
+    cut: Cut | None = None
+    """It is a part of a refused one, and has not shown yet whether it works."""
     spent_ms: int | None = None
     """What its last turn took, with steps and repeats."""
+
+    def void(self) -> None:
+        """The fault is within it: of the cut that it is a part of nothing is learned."""
+        self.cut = None
 
     @property
     def block(self) -> Block:
         """What it asks now, or asked last."""
         return self.turns.block
+
+    @property
+    def is_whole(self) -> bool:
+        """True if all that it may ever read was asked last."""
+        return len(self.block.points) == len(self.poll.whole.points)
 
     @property
     def poll(self) -> Poll:
@@ -89,3 +114,25 @@ class Came:
     """From the last byte of the request to the first of the reply."""
     reply_ms: int | None = None
     """From the last byte of the request to the last of the reply."""
+
+
+def figures_of(device: Polled, requests: Sequence[Request], lessons: Lessons, probe_interval_ms: int, now_ms: int) -> DeviceFigures:
+    """How a device is. requests: all of its own."""
+    health, link = device.health, device.link
+    return DeviceFigures(
+        id=device.settings.id,
+        state=health.state,
+        since_ms=health.since_ms,
+        reason=health.reason,
+        turnaround_p50_ms=link.turnaround_ms(0.5),
+        turnaround_p95_ms=link.turnaround_ms(0.95),
+        refused=tuple(point.id for request in requests if request.set_aside for point in request.block.points),
+        holes=tuple(hole.words for hole in lessons.holes),
+        firmware=lessons.firmware,
+        probe_interval_ms=probe_interval_ms,
+        timeouts=link.timeouts,
+        errors=link.errors,
+        exceptions=link.exceptions,
+        busy_share=device.answers.busy.share(now_ms),
+        points=health.points,
+    )

@@ -14,51 +14,54 @@ from edge_agent.model.bus_figures import DeviceFigures, PlanFigures
 from edge_agent.model.bus_plan import BusPlan, Planned
 from edge_agent.model.forecast import name_of
 from edge_agent.model.health import NOTHING, Told, accepted_again, both
+from edge_agent.model.learning import REFUSED_PERIOD_MS, Learning
+from edge_agent.model.lessons import NOTHING_LEARNED, LessonsOf, cut_between
 from edge_agent.model.line_cost import Cost
 from edge_agent.model.link_health import PERIOD_MS
 from edge_agent.model.pace import Pace
 from edge_agent.model.points import Bus, Device
-from edge_agent.model.poll import Poll, Turns, split, without_rides
-from edge_agent.model.polled import Came, Polled, Request, Seen, Turn
+from edge_agent.model.poll import split, without_rides
+from edge_agent.model.polled import Came, Polled, Request, Seen, Turn, figures_of
 from edge_agent.model.reading import Reading
 from edge_agent.model.reply import readings_of
+from edge_agent.model.requests import Requests
 from edge_agent.model.schedule import Schedule, Wait
 
 __all__ = ["Came", "Polled", "Polling", "Request", "Seen", "Turn"]
-_REFUSED_PERIOD_MS = 3_600_000
-"""How often a refused point is tried again."""
 _FAILING_PERIOD_MS = 60_000
 """How often a request is made that fails while its device answers others."""
-_REPLAN_MS = 60_000
-"""How often it is asked whether what was measured makes another plan."""
 
 
 class Polling:
     """The requests of one bus. Times are monotonic."""
 
-    def __init__(self, bus: Bus, seed: int, now_ms: int, cost: Cost) -> None:
-        """seed: of the jitter of probes. cost: of the bus's line.
+    def __init__(self, bus: Bus, seed: int, now_ms: int, cost: Cost, lessons: LessonsOf = NOTHING_LEARNED) -> None:
+        """seed: of the jitter of probes. cost: of the bus's line. lessons: of earlier runs.
 
         Raises ProblemError BUS110 where points cannot be read as the site file wants.
         """
         self.readings = 0
         """Given since start."""
-        self._plan = BusPlan(bus, cost)
+        self._cost = cost
         self._schedule: Schedule[int] = Schedule(bus.probe_budget, seed, now_ms)
         self._devices = [Polled.of(device, now_ms) for device in bus.devices]
-        self._requests: dict[int, Request] = {}
-        self._numbers = 0
         self._longest_ms = max((self._turn_ms(device) for device in bus.devices), default=0)
         self._link_told_ms = now_ms
-        self._began_ms = now_ms
-        self._replanned_ms = now_ms
         self._pace = Pace(now_ms)
-        self._pace.begin(self._plan.fastest_ms)
-        self.planned: Planned = self._plan.now()
+        self._requests = Requests(self._schedule, self._pace, now_ms)
+        self._learning = Learning(BusPlan(bus, cost, lessons), self._requests, self._schedule, self._pace, now_ms)
+        self.first: Told = self._learning.begin(self._devices, seed, now_ms)
+        """To be told before anything else."""
+
+    @property
+    def planned(self) -> Planned:
         """The plan in force."""
-        for device in self._devices:
-            for poll in self._plan.polls_of(device.settings.id):
-                self._add(device, poll, now_ms)
+        return self._learning.planned
+
+    @property
+    def lessons(self) -> LessonsOf:
+        """What is known of each device of which anything is; for the next run."""
+        return self._learning.lessons
 
     @property
     def missed(self) -> int:
@@ -75,7 +78,7 @@ class Polling:
             return due if neglected is None else Wait(min(due.until_ms, until_ms))
         request, turn = self._requests[due.request], due.turn
         if due.is_probe and request.block.is_latched:  # what it would clear is lost if the answer is
-            request = next((each for each in self._of(request.device) if not each.block.is_latched), request)
+            request = next((each for each in self._requests.of(request.device) if not each.block.is_latched), request)
             turn = self._schedule.turn(request.number, now_ms)
         return self._turn(request, request.turns.take(turn), now_ms, is_probe=due.is_probe)
 
@@ -93,14 +96,16 @@ class Polling:
             if not keepalive_ms or device.spoken_ms is None or device.health.state == "silent":
                 continue
             until_ms = device.spoken_ms + keepalive_ms - min(self._longest_ms, 3 * keepalive_ms // 4)
-            askable = [request for request in self._of(device) if not request.block.is_latched and not request.set_aside]
+            askable = [request for request in self._requests.of(device) if not request.block.is_latched and not request.set_aside]
             if askable and (found[1] is None or until_ms < found[0]):
                 found = until_ms, min(askable, key=lambda request: request.poll.narrow.count)
         return found
 
     def others(self, turn: Turn) -> list[Block]:
         """What else may be read of the turn's device in passing."""
-        requests = (request for request in self._of(turn.request.device) if request is not turn.request and not request.set_aside)
+        requests = (
+            request for request in self._requests.of(turn.request.device) if request is not turn.request and not request.set_aside
+        )
         return [request.block for request in requests if not request.block.is_latched]
 
     def prepared(self, turn: Turn, now_ms: int) -> None:
@@ -124,31 +129,17 @@ class Polling:
         self._link_told_ms = now_ms
         return [reading for device in self._devices for reading in device.link.readings(now_ms)]
 
-    def replan(self, now_ms: int) -> None:
-        """Once a minute: measured turn-arounds go into the plan, and a device is asked otherwise where that saves time."""
-        if now_ms - self._replanned_ms < _REPLAN_MS:
-            return
-        self._replanned_ms = now_ms
-        is_new = False
-        for device in self._devices:
-            measured_ms, id = device.answers.measured_ms, device.settings.id
-            requests = self._of(device)
-            if measured_ms is None or device.health.state != "ok" or any(each.set_aside or each.slowed for each in requests):
-                continue
-            if not self._plan.is_news(id, measured_ms):
-                continue
-            is_new = True
-            if self._plan.measured(id, measured_ms):
-                for request in requests:
-                    self._remove(request)
-                for poll in self._plan.polls_of(id):
-                    self._add(device, poll, now_ms)
-        if is_new:
-            self.planned = self._plan.now()
+    def look(self, now_ms: int) -> None:
+        """To be called now and then: what was measured and learned goes into the plan."""
+        self._learning.look(self._devices, now_ms)
+
+    def identified(self, device: Polled, firmware: str, now_ms: int) -> None:
+        """A device was asked who it is. firmware: empty where it does not say."""
+        self._learning.identified(device, firmware, now_ms)
 
     def measured(self, busy_share: float) -> PlanFigures:
         """What the bus really does."""
-        requests = [request for request in self._requests.values() if not request.set_aside]
+        requests = [request for request in self._requests if not request.set_aside]
         spent = [request.spent_ms for request in requests]
         wire_ms = float(sum(each or 0 for each in spent)) if None not in spent else None
         pace = self._pace.figures()
@@ -163,23 +154,31 @@ class Polling:
         if came.turnaround_ms is not None:
             device.link.answered(came.turnaround_ms)
         if came.reply_ms is not None:
-            device.answers.came(came.reply_ms - self._plan.cost.reply_us(turn.block.table, turn.block.count) / 1000)
+            device.answers.came(came.reply_ms - self._cost.reply_us(turn.block.table, turn.block.count) / 1000)
         if turn.is_keepalive:
             return told[0]
         request.refusals = 0
         request.turns.worked()
         device.preparation.read(request.number)
+        if request.set_aside:
+            told += [accepted_again(point, taken_ms) for point in request.block.points]
         if request.set_aside or request.slowed:
-            if request.set_aside:
-                told += [accepted_again(point, taken_ms) for point in request.block.points]
-            request.set_aside = request.slowed = False
-            self._schedule_on_grid(request, now_ms)
+            self._well_again(request, now_ms)
         else:
             self._pace.came(request.number, request.poll.period_ms, taken_ms, lambda: name_of(turn.block))
         readings = readings_of(turn.block, words, taken_ms)
         self.readings += len(readings)
         told.append(device.health.request_worked(request.number, turn.block.points, readings))
+        self._learning.worked(request, now_ms)
         return both(*told, Told(tuple(readings)))
+
+    def _well_again(self, request: Request, now_ms: int) -> None:
+        """A request that was made more rarely works: it is made at its period again, or the plan has it in another one."""
+        was_set_aside = request.set_aside
+        request.set_aside = request.slowed = False
+        self._requests.on_grid(request, now_ms)
+        if was_set_aside:
+            self._learning.accepted(request, now_ms)
 
     def refused(self, turn: Turn, code: int, now_ms: int) -> Told:
         """Exceptions 1-3: said twice, the block is split until the bad point is alone."""
@@ -194,9 +193,12 @@ class Polling:
         parts = split(request.poll, turn.block)
         if len(parts) == 1:
             request.set_aside = True
-            self._slow(request, _REFUSED_PERIOD_MS, now_ms)
+            self._slow(request, REFUSED_PERIOD_MS, now_ms)
+            self._learning.refused(request, code, now_ms)
             return both(told, *(health.point_refused(point, now_ms, code) for point in turn.block.points))
-        self._replace(request, parts, now_ms)
+        self._learning.cut(request, turn.block)
+        first, second = sorted((part.whole for part in parts), key=lambda block: block.address)
+        self._requests.replace(request, parts, now_ms, cut_between(first, second))
         return told
 
     def faulted(self, turn: Turn, code: int, now_ms: int) -> Told:
@@ -239,13 +241,23 @@ class Polling:
 
     def figures(self, now_ms: int) -> tuple[DeviceFigures, ...]:
         """The devices now."""
-        return tuple(self._figures(device, now_ms) for device in self._devices)
+        return tuple(
+            figures_of(
+                device,
+                self._requests.of(device),
+                self._learning.of(device),
+                self._schedule.probe_interval_ms(device.settings.id),
+                now_ms,
+            )
+            for device in self._devices
+        )
 
     def _lost(self, device: Polled) -> None:
         """Who knows what it forgot, and how long its points waited is not the bus's doing."""
         device.preparation.lost()
         device.answers.forget()
-        for request in self._of(device):
+        device.is_known = not device.settings.identifies
+        for request in self._requests.of(device):
             self._pace.forget(request.number)
 
     def _answered(self, device: Polled, now_ms: int) -> Told:
@@ -264,61 +276,16 @@ class Polling:
             self._slow(request, _FAILING_PERIOD_MS, now_ms)
             request.slowed = True
         elif request.device.health.state != "silent" and request.turns.failed():
-            self._replace(request, without_rides(request.poll), now_ms)
+            self._requests.replace(request, without_rides(request.poll), now_ms)
         return told
 
-    def _of(self, device: Polled) -> list[Request]:
-        return [request for request in self._requests.values() if request.device is device]
-
     def _probe_cost_ms(self, device: Device) -> int:
-        return int(self._plan.cost.silent_us(device) / 1000) + 1
+        return int(self._cost.silent_us(device) / 1000) + 1
 
     def _turn_ms(self, device: Device) -> int:
         """The longest that a turn of the device usually lasts: nobody answers, and after a rest it is asked again."""
         return (device.retries + 1) * self._probe_cost_ms(device) + device.retries * device.timeout_ms
 
     def _slow(self, request: Request, least_ms: int, now_ms: int) -> None:
-        self._pace.forget(request.number)
         period_ms = max(request.poll.period_ms, least_ms)
-        self._schedule.add(request.number, request.device.settings.id, period_ms, now_ms + period_ms)
-
-    def _add(self, device: Polled, poll: Poll, first_ms: int) -> None:
-        """A request that is made at first_ms, whatever its phase, so that nobody waits for the first values."""
-        self._numbers += 1
-        self._requests[self._numbers] = Request(self._numbers, device, Turns(poll))
-        self._schedule.add(self._numbers, device.settings.id, poll.period_ms, first_ms, self._began_ms + poll.phase_ms)
-
-    def _replace(self, request: Request, parts: Sequence[Poll], now_ms: int) -> None:
-        """These requests stand for one, and are made at once."""
-        self._remove(request)
-        for part in parts:
-            self._add(request.device, part, now_ms)
-
-    def _remove(self, request: Request) -> None:
-        self._schedule.remove(request.number)
-        self._pace.forget(request.number)
-        del self._requests[request.number]
-
-    def _schedule_on_grid(self, request: Request, now_ms: int) -> None:
-        """A request goes back to its period: its next turn is the next instant of its grid."""
-        period_ms, origin_ms = request.poll.period_ms, self._began_ms + request.poll.phase_ms
-        next_ms = origin_ms + ((now_ms - origin_ms) // period_ms + 1) * period_ms
-        self._schedule.add(request.number, request.device.settings.id, period_ms, next_ms, origin_ms)
-
-    def _figures(self, device: Polled, now_ms: int) -> DeviceFigures:
-        health, link, id = device.health, device.link, device.settings.id
-        return DeviceFigures(
-            id=id,
-            state=health.state,
-            since_ms=health.since_ms,
-            reason=health.reason,
-            turnaround_p50_ms=link.turnaround_ms(0.5),
-            turnaround_p95_ms=link.turnaround_ms(0.95),
-            refused=tuple(point.id for request in self._of(device) if request.set_aside for point in request.block.points),
-            probe_interval_ms=self._schedule.probe_interval_ms(id),
-            timeouts=link.timeouts,
-            errors=link.errors,
-            exceptions=link.exceptions,
-            busy_share=device.answers.busy.share(now_ms),
-            points=health.points,
-        )
+        self._requests.slow(request, period_ms, now_ms + period_ms)

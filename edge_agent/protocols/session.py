@@ -55,6 +55,13 @@ Result = TypeVar("Result")
 Session = Generator[Action, bytes, Result]
 
 
+def after(pause_ms: int, session: Session[Result]) -> Session[Result]:
+    """The session, after so long a pause."""
+    if pause_ms:
+        yield Pause(pause_ms)
+    return (yield from session)
+
+
 class Failure(Exception):
     """An exchange gave no result. Subclasses differ in what to do next; `word` is the reason that events carry."""
 

@@ -23,6 +23,7 @@ from edge_agent.common.program import run
 from edge_agent.contract.message import VERSION, Command
 from edge_agent.contract.topics import Kind
 from edge_agent.io.status_file import read_status
+from edge_agent.model.lessons import Hole, Lessons, LessonsOf
 from tests.support.broker import Broker
 from tests.support.counting_instrument import Instrument
 from tests.support.fake_collector import FakeCollector
@@ -244,6 +245,12 @@ def test_a_bus_that_stands_still_ends_the_watchdog(broker: Broker, tmp_path: Pat
         def figures(self) -> Moved:
             return Moved(SystemClock().monotonic_ms())
 
+        def remember(self, lessons: LessonsOf) -> None:
+            """It learns nothing."""
+
+        def lessons(self) -> LessonsOf:
+            return {}
+
     agent = RunningAgent(site(broker.port, "3.1.1"), tmp_path, make=lambda *parts: Dead()).start()
     wait_until(lambda: status_of(agent).get("hanging") == ["tcp-1"])
     agent.stop()
@@ -286,3 +293,36 @@ class Idle:
 
     def figures(self) -> Moved:
         return Moved(SystemClock().monotonic_ms())
+
+    def remember(self, lessons: LessonsOf) -> None:
+        """It learns nothing."""
+
+    def lessons(self) -> LessonsOf:
+        return {}
+
+
+def test_what_a_bus_learned_is_given_to_the_next_run(broker: Broker, tmp_path: Path) -> None:
+    known = {"meter": Lessons(holes=(Hole("holding", 5, 8),))}
+    remembered: list[LessonsOf] = []
+
+    class Learner(Idle):
+        def remember(self, lessons: LessonsOf) -> None:
+            remembered.append(lessons)
+
+        def lessons(self) -> LessonsOf:
+            return known
+
+    agent = RunningAgent(site(broker.port, "3.1.1"), tmp_path, make=lambda *parts: Learner())
+    for _ in range(2):
+        agent.start()
+        wait_until(lambda: status_of(agent).get("learned", {}).get("devices"))
+        agent.stop()
+    assert remembered == [known]
+    file = tmp_path / "state" / "learned.json"
+    file.write_bytes(file.read_bytes()[:-1])
+    agent.start()
+    wait_until(lambda: status_of(agent).get("learned") == {"devices": 1, "damaged": 1, "error": ""})
+    assert agent.folder.joinpath("state", "learned.json.damaged-1").exists()
+    agent.reload(agent.loaded)
+    wait_until(lambda: remembered == [known, known])
+    agent.stop()

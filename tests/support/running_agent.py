@@ -15,6 +15,7 @@ from edge_agent.buses import MakeRunner
 from edge_agent.common.clock import Clock, SystemClock
 from edge_agent.contract.message import BirthBody, Series
 from edge_agent.io.service import Systemd
+from edge_agent.model.lessons import LessonsOf
 from edge_agent.model.loaded import LoadedSite
 from edge_agent.model.points import Broker, Bus, Delivery, Device, Point, Site, Tcp
 from edge_agent.model.reading import Happening, Reading
@@ -64,6 +65,12 @@ class CountingRunner:
 
     def figures(self) -> Moved:
         return Moved(self._clock.monotonic_ms())
+
+    def remember(self, lessons: LessonsOf) -> None:
+        """It learns nothing."""
+
+    def lessons(self) -> LessonsOf:
+        return {}
 
 
 @dataclass

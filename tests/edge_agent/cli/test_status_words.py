@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from edge_agent.cli.status import troubles
+from edge_agent.cli.status import _learned, troubles
 
 
 def body(delivery: dict[str, Any] | None = None, **link: Any) -> dict[str, Any]:
@@ -49,3 +49,19 @@ def test_what_nobody_hears_and_dates_that_nobody_checks_are_said() -> None:
     assert any("nobody listens" in line for line in troubles(body(calm, unheard=3), 0))
     assert any("not checked" in line and "Do:" in line for line in troubles(body(calm, dates_checked=False), 0))
     assert troubles(body(calm, unheard=0, dates_checked=True), 0) == []
+
+
+@pytest.mark.parametrize(
+    ("learned", "lines"),
+    [
+        ({}, []),
+        ({"devices": 3, "damaged": 0, "error": ""}, []),
+        (
+            {"devices": 3, "damaged": 2, "error": ""},
+            ["learned  2 damaged files set aside (learned.json.damaged-* in the state folder)"],
+        ),
+        ({"damaged": 0, "error": "Read-only file system"}, ["learned  cannot be written: Read-only file system"]),
+    ],
+)
+def test_a_file_of_lessons_that_is_damaged_or_cannot_be_written_is_told(learned: dict[str, Any], lines: list[str]) -> None:
+    assert _learned(learned) == lines

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from itertools import pairwise
 
 from edge_agent.model.blocks import Block
+from edge_agent.model.lessons import NOTHING_LEARNED, LessonsOf
 from edge_agent.model.line_cost import cost_of
 from edge_agent.model.points import Bus, Device, Point, Serial
 from edge_agent.model.polling import Came, Polling, Turn
@@ -28,8 +29,8 @@ def bus(*points: Point, **fields: object) -> Bus:
 class Run:
     """A polling with a line that answers as it is told, in time of its own."""
 
-    def __init__(self, made: Bus, outcome: Outcome) -> None:
-        self.polling = Polling(made, 1, 0, cost_of(made))
+    def __init__(self, made: Bus, outcome: Outcome, lessons: LessonsOf = NOTHING_LEARNED, seed: int = 1) -> None:
+        self.polling = Polling(made, seed, 0, cost_of(made), lessons)
         self.outcome = outcome
         self.now_ms = 0
         self.turns: list[tuple[int, Turn]] = []
@@ -37,6 +38,7 @@ class Run:
 
     def until(self, end_ms: int) -> None:
         while self.now_ms < end_ms:
+            self.polling.look(self.now_ms)
             turn = self.polling.next(self.now_ms)
             if isinstance(turn, Wait):
                 self.now_ms = min(turn.until_ms, end_ms)
