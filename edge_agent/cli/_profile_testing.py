@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import tempfile
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -218,4 +219,14 @@ def _bench(profile: Profile, folders: Sequence[Path], link: str, unit: int | Non
     with tempfile.TemporaryDirectory(prefix="edge-agent-") as folder:
         path = Path(folder) / "bench.yaml"
         path.write_text(text, encoding="utf-8")
-        return load_site(path, list(folders) or None).site.buses[0]
+        try:
+            return load_site(path, list(folders) or None).site.buses[0]
+        except ProblemError as error:
+            raise ProblemError([_on_the_bench(problem, path, profile) for problem in error.problems]) from error
+
+
+def _on_the_bench(problem: Problem, bench: Path, profile: Profile) -> Problem:
+    """What is wrong with the device of the bench came from the command line: its file is none that anybody knows."""
+    if not problem.where.startswith(str(bench)):
+        return problem
+    return replace(problem, where="--parameter" if problem.code == "CFG036" else f'profile "{profile.name}"')
