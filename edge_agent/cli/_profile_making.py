@@ -74,15 +74,17 @@ def _import(
     as_json: AsJson = False,
 ) -> None:
     """Make a profile from a register table: CSV with a line of column names, in Chinese or English, then a row per register."""
-    from edge_agent.config.register_table import Counting, overlaps, profile_text, read_table
+    from edge_agent.config.register_cells import cells_of
+    from edge_agent.config.register_table import Counting, overlaps, profile_text, rows_of
     from edge_agent.model.points import Table, WordOrder
 
     _check_name(name)
     _choice("--count-from", count_from, _COUNTING)
     _choice("--table", table, _TABLES)
     _choice("--order", order, _ORDERS)
-    rows = read_table(
-        _text_of(table_file),
+    cells = cells_of(_text_of(table_file), str(table_file))
+    rows = rows_of(
+        cells,
         str(table_file),
         counting=cast("Counting", count_from),
         table=cast("Table", table),
@@ -96,6 +98,10 @@ def _import(
         talk(
             f"The first row became {first.table} {first.address} ({first.address:#06x}), {first.type}: compare it with the manual."
         )
+        if cells.unused:
+            talk(f"Columns that nothing was taken from: {', '.join(cells.unused)}. A factor stands under `scale` (倍率).")
+        if cells.left_out:
+            talk(f"Left out, with one word alone: line {', '.join(map(str, cells.left_out))}.")
         show_problems(overlaps(rows, str(table_file)), as_json=False)
 
 
@@ -127,6 +133,11 @@ def _text_of(path: Path) -> str:
         raise ProblemError(
             Problem("CFG060", str(path), f"The table cannot be read: {error.strerror}.", "check the path.")
         ) from error
+    if content[:2] in (b"\xff\xfe", b"\xfe\xff") and len(content) <= 1 << 20:
+        try:
+            return content.decode("utf-16")
+        except UnicodeDecodeError:
+            pass
     if len(content) > 1 << 20 or content[:2] == b"PK" or b"\x00" in content:
         do = "save it as CSV (UTF-8) in the spreadsheet program, at most 1 MiB."
         raise ProblemError(Problem("CFG060", str(path), "This is no CSV file.", do))

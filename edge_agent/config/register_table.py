@@ -5,11 +5,8 @@ What is not understood is an error with its row; nothing is guessed that could m
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import re
-import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -19,7 +16,9 @@ from pydantic import TypeAdapter, ValidationError
 from edge_agent.common.located_model import Refused
 from edge_agent.common.problem import Problem, ProblemError
 from edge_agent.config.quantities import UnitName
-from edge_agent.config.register_words import COLUMN_OF, TABLE_OF, Column, chinese, english, order_of, type_of, unit_of
+from edge_agent.config.register_addresses import Addresses, Unclear, address_of
+from edge_agent.config.register_cells import Cells, cells_of
+from edge_agent.config.register_words import TABLE_OF, Column, by_hand, chinese, english, order_of, type_of, unit_of
 from edge_agent.contract.roles import ROLES
 from edge_agent.contract.units import UNITS
 from edge_agent.model.points import REGISTERS_OF, RawType, Table, WordOrder
@@ -30,8 +29,9 @@ Counting = Literal["0", "1", "modicon", "auto"]
 _MOST_ROWS = 2000
 _unit = TypeAdapter(UnitName)
 _CODE_CELL = re.compile(r"(?:0x)?0?([1-4])h?(?:\s*[/,].*)?")
-_HEX = re.compile(r"(?:0x([0-9a-f]{1,4})|([0-9a-f]{1,5})h)")
-_X_STYLE = re.compile(r"([134])x[ :_-]?(\d{1,5})")
+_FIGURES = {"一": "1", "二": "2", "两": "2", "三": "3", "四": "4"}
+_NAMES: tuple[Column, ...] = ("name", "name_zh", "name_en", "id")
+_WRITE_ONLY = re.compile(r"w|wo|write only|write|只写|写")
 _SCALE = re.compile(
     r"(?P<over>1/|/|÷)?(?P<times>[x*×])?(?P<number>\d+(?:\.\d+)?(?:e-?\d+)?)(?P<power>\^-?\d+)?\s*(?P<unit>[^\d\s].*)?"
 )
@@ -56,14 +56,6 @@ class Row:
     unit: str
 
 
-class _Unclear(Exception):
-    """A cell that is not understood: column, what, the mend."""
-
-    def __init__(self, column: str, what: str, do: str) -> None:
-        super().__init__(what)
-        self.column, self.what, self.do = column, what, do
-
-
 def read_table(
     text: str, source: str, *, counting: Counting = "auto", table: Table = "holding", order: WordOrder = "ABCD"
 ) -> list[Row]:
@@ -72,9 +64,14 @@ def read_table(
     source: the file's name, for messages. table, order: of rows that do not say their own. Raises ProblemError: CFG060 a table
     that cannot be read at all, CFG061 for each cell that is not understood.
     """
-    lines = [(number, cells) for number, cells in _cells(text, source) if any(cells)]
-    columns = _columns(lines[0], source) if lines else {}
-    body = lines[1:]
+    return rows_of(cells_of(text, source), source, counting=counting, table=table, order=order)
+
+
+def rows_of(
+    cells: Cells, source: str, *, counting: Counting = "auto", table: Table = "holding", order: WordOrder = "ABCD"
+) -> list[Row]:
+    """The registers of a table's cells; as `read_table`."""
+    columns, body = cells.columns, cells.rows
     if not body:
         raise ProblemError(
             Problem("CFG060", source, "The table has no rows.", "write a line of column names, then a row per register.")
@@ -82,16 +79,18 @@ def read_table(
     if len(body) > _MOST_ROWS:
         what = f"The table has {len(body)} rows; a profile has at most {_MOST_ROWS} points."
         raise ProblemError(Problem("CFG060", source, what, "leave out what nobody needs."))
-    is_modicon = counting == "modicon" or (counting == "auto" and _all_modicon(body, columns))
-    first = 1 if counting == "1" else 0
+    is_modicon = counting == "modicon" or (counting == "auto" and not cells.is_hex and _all_modicon(body, columns))
+    read = Addresses(is_modicon, cells.is_hex, 1 if counting == "1" else 0)
     rows: list[Row] = []
     problems: list[Problem] = []
     taken: set[str] = set()
-    for line, cells in body:
-        at = {column: cells[i] if i < len(cells) else "" for column, i in columns.items()}
+    for line, said in body:
+        at = {column: said[i] if i < len(said) else "" for column, i in columns.items()}
         try:
-            row = _row(line, at, is_modicon=is_modicon, first=first, table=table, order=order, taken=taken)
-        except _Unclear as unclear:
+            if rows and _continues(at, rows[-1], read):
+                continue
+            row = _row(line, at, read, table=table, order=order, taken=taken)
+        except Unclear as unclear:
             problems.append(Problem("CFG061", f'{source}:{line}   column "{unclear.column}"', unclear.what, unclear.do))
         else:
             taken.add(row.id)
@@ -116,56 +115,36 @@ def overlaps(rows: Sequence[Row], source: str) -> list[Problem]:
     return problems
 
 
-def _cells(text: str, source: str) -> list[tuple[int, list[str]]]:
-    folded = unicodedata.normalize("NFKC", text.removeprefix("\ufeff")).replace("\r\n", "\n").replace("\r", "\n")
-    head = next((line for line in folded.split("\n") if line.strip()), "")
-    delimiter = max("\t;,", key=head.count)
-    reader = csv.reader(io.StringIO(folded), delimiter=delimiter, skipinitialspace=True)
-    found = []
-    try:
-        for cells in reader:
-            found.append((reader.line_num, [" ".join(cell.split()) for cell in cells]))
-    except csv.Error as error:
-        where = f"{source}:{reader.line_num}"
-        raise ProblemError(
-            Problem("CFG060", where, f"This is no CSV: {error}.", "export the table again as CSV (UTF-8).")
-        ) from error
-    return found
-
-
-def _columns(head: tuple[int, list[str]], source: str) -> dict[Column, int]:
-    line, cells = head
-    columns: dict[Column, int] = {}
-    for i, cell in enumerate(cells):
-        column = COLUMN_OF.get(re.sub(r"[\s_.-]+", " ", re.sub(r"\(.*?\)", "", cell).lower()).strip())
-        if column is not None:
-            columns.setdefault(column, i)
-    lacking = [word for word, columns_of in (("name", {"name", "name_zh", "name_en", "id"}), ("address", {"address"}))
-               if not columns_of & columns.keys()]  # fmt: skip
-    if lacking:
-        what = f"The first line names no column for {' and '.join(lacking)}; it says: {', '.join(filter(None, cells))[:200]}."
-        do = "write a first line such as `name,address,type,scale,unit` (名称,地址,类型,倍率,单位)."
-        raise ProblemError(Problem("CFG060", f"{source}:{line}", what, do))
-    return columns
-
-
 def _all_modicon(body: Sequence[tuple[int, list[str]]], columns: dict[Column, int]) -> bool:
     """True if every address is five or six digits that begin with 3 or 4: no device has registers up there alone."""
     texts = [cells[columns["address"]] for _, cells in body if columns["address"] < len(cells)]
     return bool(texts) and all(re.match(r"[34]\d{4,5}(?!\d)", text) for text in texts)
 
 
-def _row(line: int, at: dict[Column, str], *, is_modicon: bool, first: int, table: Table, order: WordOrder, taken: set[str]) -> Row:
+def _continues(at: dict[Column, str], before: Row, read: Addresses) -> bool:
+    """True for the row of a cell that was merged over the registers of one value: an address and nothing else."""
+    if any(text for column, text in at.items() if column != "address"):
+        return False
+    address, _ = address_of(at["address"], read)
+    return before.address < address < before.address + REGISTERS_OF[before.type]
+
+
+def _row(line: int, at: dict[Column, str], read: Addresses, *, table: Table, order: WordOrder, taken: set[str]) -> Row:
+    if not any(at.get(column, "") for column in _NAMES):
+        what = "The row has no name."
+        raise Unclear("name", what, "write one; where it goes on with the value above, correct the type of that one.")
+    if _WRITE_ONLY.fullmatch(at.get("access", "").lower()):
+        raise Unclear("access", f"`{at['access']}`: what is only written cannot be read.", "leave the row out.")
     said = _table(at.get("table", ""))
-    address, of_address = _address(at["address"], is_modicon=is_modicon, first=first)
+    address, of_address = address_of(at["address"], read)
     if said is not None and of_address is not None and said != of_address:
-        raise _Unclear("address", f"`{at['address']}` is a {of_address} number, the row says {said}.", "mend one of them.")
+        raise Unclear("address", f"`{at['address']}` is a {of_address} number, the row says {said}.", "mend one of them.")
     table = said or of_address or table
     raw_type, own_order = _type(at.get("type", ""), table)
     scale, unit_of_scale = _scale(at.get("scale", ""))
     unit = _unit_name(at.get("unit", "") or unit_of_scale)
     if address + REGISTERS_OF[raw_type] > 0x10000:
-        raise _Unclear("address", f"`{at['address']}` lies beyond the last address 65535.", "mend the address.")
+        raise Unclear("address", f"`{at['address']}` lies beyond the last address 65535.", "mend the address.")
     zh, en = _names(at)
     return Row(
         line=line,
@@ -191,35 +170,8 @@ def _table(cell: str) -> Table | None:
     found = TABLE_OF.get(word) or TABLE_OF.get(word.removesuffix("s").removesuffix(" register"))
     if found is None:
         do = "write the function that reads it: 3 holding, 4 input, 1 coil, 2 discrete; leave out what is only written."
-        raise _Unclear("table", f"`{cell}` is no function or table that can be read.", do)
+        raise Unclear("table", f"`{cell}` is no function or table that can be read.", do)
     return found
-
-
-def _address(cell: str, *, is_modicon: bool, first: int) -> tuple[int, Table | None]:
-    """Wire address, and the table where the number itself says it. Of a range the first counts."""
-    word = re.split(r"\s*(?:-|~|\.\.|至|到|,|/)\s*", cell.lower())[0] if cell else ""
-    if match := _X_STYLE.fullmatch(word):
-        return _from(int(match[2]), 1, cell), TABLE_OF[match[1] + "x"]
-    if match := _HEX.fullmatch(word):
-        return _from(int(match[1] or match[2], 16), first, cell), None
-    if not word.isdecimal() or len(word) > 6:
-        do = "write a number such as 16, 0x0010, 0010H, or 40017."
-        raise _Unclear("address", f"`{cell}` is no register address.", do)
-    if not is_modicon:
-        return _from(int(word), first, cell), None
-    if len(word) not in (5, 6) or word[0] not in "0134":
-        raise _Unclear("address", f"`{cell}` is no number of the kind 40001.", "write 40001 for the first holding register.")
-    return _from(int(word[1:]), 1, cell), TABLE_OF[word[0] + "x"]
-
-
-def _from(number: int, first: int, cell: str) -> int:
-    if not first <= number <= 0xFFFF + first:
-        what = f"`{cell}` is outside {first}-{0xFFFF + first}."
-        do = "mend it" + (
-            ", or import without --count-from 1." if number < first else "; numbers such as 40001 need --count-from modicon."
-        )
-        raise _Unclear("address", what, do)
-    return number - first
 
 
 def _type(cell: str, table: Table) -> tuple[RawType, WordOrder | None]:
@@ -228,13 +180,13 @@ def _type(cell: str, table: Table) -> tuple[RawType, WordOrder | None]:
         return ("bool", None) if is_bits else ("u16", None)
     found = type_of(cell)
     if found is None:
-        do = (
-            "write one of u16, s16, u32, s32, u64, s64, f32, f64, bcd16, bcd32, bool (UINT16, INT16, FLOAT ... are understood too)."
+        do = by_hand(cell) or (
+            "write one of u16, s16, u32, s32, u48, u64, s64, f32, f64, bcd16, bcd32, bool (UINT16, FLOAT ... are understood too)."
         )
-        raise _Unclear("type", f"`{cell}` is no data type known here.", do)
+        raise Unclear("type", f"`{cell}` is no data type known here.", do)
     if (found[0] == "bool") != is_bits:
         do = "write function 1 or 2 for it, or take it in by hand with `bit:`." if not is_bits else "write `bool`."
-        raise _Unclear("type", f"`{cell}` does not fit the table {table}.", do)
+        raise Unclear("type", f"`{cell}` does not fit the table {table}.", do)
     return found
 
 
@@ -243,7 +195,7 @@ def _order(cell: str) -> WordOrder | None:
         return None
     found = order_of(cell)
     if found is None:
-        raise _Unclear(
+        raise Unclear(
             "order", f"`{cell}` is no order of bytes.", "write ABCD (high word first), CDAB (low word first), BADC or DCBA."
         )
     return found
@@ -256,17 +208,27 @@ def _scale(cell: str) -> tuple[str, str]:
         return "1", ""
     if re.fullmatch(r"\d+,\d+", word):
         word = word.replace(",", ".")
+    word = _in_figures(word)
     match = _SCALE.fullmatch(word)
     if match is None:
-        raise _Unclear("scale", f"`{cell}` is no factor.", "write 0.1 for a raw value of 2257 that means 225.7.")
+        raise Unclear("scale", f"`{cell}` is no factor.", "write 0.1 for a raw value of 2257 that means 225.7.")
     number = float(match["number"])
     if match["power"]:
         number **= int(match["power"][1:])
     if match["over"]:
         number = 1 / number if number else 0.0
     if not number:
-        raise _Unclear("scale", f"`{cell}` would make every value 0.", "write the factor, e.g. 0.1.")
+        raise Unclear("scale", f"`{cell}` would make every value 0.", "write the factor, e.g. 0.1.")
     return _decimal(number), cell[-len(match["unit"]) :] if match["unit"] else ""
+
+
+def _in_figures(word: str) -> str:
+    """Factors in words: `除以10`, `放大10倍` (the register holds ten times as much), `1位小数`."""
+    if match := re.fullmatch(r"(?:除以|放大|扩大|×?放大了?)(\d+)倍?", word):
+        return f"/{match[1]}"
+    if match := re.fullmatch(r"(?:保留|有)?([0-6一二两三四])位小数", word):
+        return f"10^-{_FIGURES.get(match[1], match[1])}"
+    return word
 
 
 def _number(cell: str, column: str, default: str) -> str:
@@ -275,7 +237,7 @@ def _number(cell: str, column: str, default: str) -> str:
     try:
         return _decimal(float(cell.replace(",", ".")))
     except ValueError:
-        raise _Unclear(column, f"`{cell}` is no number.", "write it with digits, e.g. -40.") from None
+        raise Unclear(column, f"`{cell}` is no number.", "write it with digits, e.g. -40.") from None
 
 
 def _decimal(number: float) -> str:
@@ -290,7 +252,7 @@ def _unit_name(cell: str) -> str:
     except ValidationError as error:
         refused = error.errors()[0].get("ctx", {}).get("error")
         do = refused.do if isinstance(refused, Refused) else "leave it out for a pure number."
-        raise _Unclear("unit", f"The unit `{cell}` is not in the list of units.", do) from None
+        raise Unclear("unit", f"The unit `{cell}` is not in the list of units.", do) from None
 
 
 def _names(at: dict[Column, str]) -> tuple[str, str]:

@@ -7,7 +7,9 @@ from typing import Literal
 
 from edge_agent.model.points import RawType, Table, WordOrder
 
-Column = Literal["id", "name", "name_zh", "name_en", "address", "type", "order", "scale", "offset", "unit", "table", "note"]
+Column = Literal[
+    "id", "name", "name_zh", "name_en", "address", "type", "order", "scale", "offset", "unit", "table", "access", "note"
+]
 
 _HEADS: dict[Column, str] = {
     "id": "id|point id|标识",
@@ -23,6 +25,7 @@ _HEADS: dict[Column, str] = {
     "offset": "offset|偏移|偏移量",
     "unit": "unit|units|单位",
     "table": "table|function|function code|fc|func|功能码|读功能码|寄存器类型|区|数据区",
+    "access": "access|r/w|rw|read/write|读写|读写属性|读/写|属性|权限|访问",
     "note": "note|notes|description|remark|remarks|comment|说明|备注|描述|注释|含义",
 }
 COLUMN_OF: dict[str, Column] = {head: column for column, heads in _HEADS.items() for head in heads.split("|")}
@@ -51,6 +54,17 @@ _UNITS = """
 毫克/升=mg/l, ppm=mg/l, mg/l=mg/l, ug/l=ug/l, μs/cm=uS/cm, us/cm=uS/cm, ms/cm=mS/cm, ntu=NTU, ph=pH, 欧=Ohm, 欧姆=Ohm,
 毫安=mA, db=dB(A), 百分比=%, hrs=h, hours=h, hour=h, sec=s, kvar=kvar, kva=kVA
 """
+_BY_HAND = (
+    (
+        re.compile(r"string|char|ascii|text|字符|文本"),
+        "take a text in by hand: `type: text` with `length`, its number of registers.",
+    ),
+    (
+        re.compile(r"(u|s)?int8|byte|字节|8位|8bit"),
+        "take half a register in by hand: `type: u8` or `s8`, with `half: high` or `low`.",
+    ),
+    (re.compile(r"bit|位|bool"), "take a bit of a register in by hand: `type: u16` with `bit: 3`."),
+)
 _UNIT_OF = dict(cell.split("=") for cell in _UNITS.strip().replace("\n", " ").split(", "))
 _NO_UNIT = frozenset(("", "-", "--", "/", "none", "无", "n/a", "na", "1"))
 
@@ -70,8 +84,17 @@ _WORD_OF = {zh: en for en, words in _PAIRS for zh in words.split("|")}
 _KNOWN = re.compile("|".join(sorted(map(re.escape, _WORD_OF), key=len, reverse=True)) + "|[a-z0-9.]+")
 _ZH_OF = {en: words.split("|")[0] for en, words in _PAIRS}
 
-_BITS = re.compile(r"(8|16|32|64)")
-_ORDER_AT_END = re.compile(r"[\s_(-]*(abcd|cdab|badc|dcba|1234|3412|2143|4321)\)?$")
+_BITS = re.compile(r"(8|16|32|48|64)")
+_ORDER_AT_END = re.compile(
+    r"[\s_(,-]*(abcd|cdab|badc|dcba|1234|3412|2143|4321|inversed?|swap(?:ped)?|word[ -]swap|byte[ -]swap"
+    r"|big[ -]endian|little[ -]endian|大端|小端|高字在前|低字在前)\)?$"
+)
+_OF_TYPES = re.compile(
+    r"unsigned|signed|无符号|有符号|integer|udint|dint|usint|sint|uint|int|ushort|short|ulong|long|udword|dword|qword|word"
+    r"|lfloat|float|lreal|real|single|double|ieee-?754|ieee|浮点数|浮点型|浮点|单精度|双精度|长整型|长整数|短整型|整型|整形|整数|整|bcd码|bcd"
+    r"|boolean|bool|coil|开关量|布尔|bits|bit|位数|位|数|型|registers?|number|[usif]|8|16|32|48|64|1"
+)
+"""All that a data type may be said with; what is left over would be lost."""
 
 
 def type_of(text: str) -> tuple[RawType, WordOrder | None] | None:
@@ -79,8 +102,10 @@ def type_of(text: str) -> tuple[RawType, WordOrder | None] | None:
     word = text.lower().strip()
     order: WordOrder | None = None
     if match := _ORDER_AT_END.search(word):
-        order = _ORDER_OF[match[1]]
+        order = _order_word(match[1])
         word = word[: match.start()]
+    if _OF_TYPES.sub("", re.sub(r"[\s_()-]+", "", word)):
+        return None
     word = re.sub(r"[\s_()-]+", "", word)
     found = _BITS.search(word)
     bits = int(found[1]) if found else 0
@@ -90,7 +115,7 @@ def type_of(text: str) -> tuple[RawType, WordOrder | None] | None:
     elif "double" in word:
         made = "f64"
     elif "bcd" in word:
-        made = {0: "bcd16", 16: "bcd16", 32: "bcd32"}.get(bits)
+        made = {0: "bcd16", 16: "bcd16", 32: "bcd32", 48: "bcd48"}.get(bits)
     elif word in ("bool", "bit", "boolean", "coil", "开关量", "布尔", "位", "1bit"):
         made = "bool"
     elif bits != 8:
@@ -100,17 +125,31 @@ def type_of(text: str) -> tuple[RawType, WordOrder | None] | None:
 
 def _integer(word: str, bits: int) -> str | None:
     unsigned = "无符号" in word or "unsigned" in word or re.match(r"(u|dword|word|qword|ulong|udint|ushort)", word) is not None
-    signed = "有符号" in word or "signed" in word or re.match(r"(s|i|int|dint|long|short|整)", word) is not None
+    signed = "有符号" in word or "signed" in word or re.match(r"(s|i|int|dint|long|short|整|长整|短整)", word) is not None
     if not bits:
-        if re.match(r"(udint|dword|ulong|dint|long|udword|uint32)", word):
+        if "longlong" in word:
+            bits = 64
+        elif re.match(r"(udint|dword|ulong|unsignedlong|dint|long|udword|uint32|长整|无符号长整|有符号长整)", word):
             bits = 32
         elif word.startswith("qword"):
             bits = 64
-        elif re.match(r"(uint|word|ushort|int|short|unsigned|signed|无符号|有符号|整)", word):
+        elif re.match(r"(uint|word|ushort|int|short|unsigned|signed|无符号|有符号|整|短整)", word):
             bits = 16
     if not bits or not (signed or unsigned):
         return None
     return f"{'u' if unsigned else 's'}{bits}"
+
+
+def _order_word(word: str) -> WordOrder:
+    if "swap" in word:
+        return "BADC" if word.startswith("byte") else "CDAB"
+    return _ORDER_OF[word.removesuffix("d").replace("-", " ") if word.startswith("inverse") else word.replace("-", " ")]
+
+
+def by_hand(text: str) -> str:
+    """The mend for a type that a table cannot say and a profile can; empty for any other."""
+    word = text.lower().replace(" ", "")
+    return next((do for pattern, do in _BY_HAND if pattern.search(word)), "")
 
 
 def order_of(text: str) -> WordOrder | None:

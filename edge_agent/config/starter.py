@@ -29,7 +29,9 @@ points:                           # one entry for each quantity
     name: {{zh: 测量值, en: measured value}}
     table: holding                # function 3: holding, 4: input, 1: coil, 2: discrete
     address: 0                    # <-- wire address, counts from 0: 40001 is 0
-    type: u16                     # u16 s16 u32 s32 u64 s64 f32 f64 bcd16 bcd32
+    type: u16                     # one register: u16 s16 f16 bcd16, two: u32 s32 f32 bcd32, three: u48 s48 bcd48
+    #                               four: u64 s64 f64 bcd64, parts: u8 s8 bcd8 u24 s24 bcd24, a coil or input: bool
+    #                               text (with length: 8, its number of registers)
     # order: CDAB                 # two registers with the low word first
     scale: 0.1                    # raw 253 means 25.3
     # unit: degC                  # edge-agent names the list where it does not know one

@@ -46,6 +46,17 @@ def test_an_imported_profile_reads_the_instrument_and_its_record_proves_it(
     assert (code, json.loads(out)["problems"], json.loads(out)["unproved"]) == (0, [], [])
 
 
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "gb18030", "utf-16"])
+def test_a_table_is_read_as_spreadsheets_save_it(encoding: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "t.csv").write_bytes("表\n\n名称;地址(HEX);类型;倍率;精度\n温度;10;INT16;0,1;0.5\n以上;;;;\n".encode(encoding))
+    code, out, err = call(capfd, "profile", "import", tmp_path / "t.csv", "acme/t", "--dry-run")
+    assert code == 0, err
+    assert "address: 16  # 0x0010" in out
+    assert "scale: 0.1" in out
+    assert "Columns that nothing was taken from: 精度." in err
+    assert "Left out, with one word alone: line 5." in err
+
+
 def test_it_reads_over_tcp_too(made: Path, capfd: pytest.CaptureFixture[str]) -> None:
     with TcpInstrument(Behaviour({1: {1: 215, 2: 553}})) as bench:
         code, out, _ = call(capfd, "profile", "test", "acme/th10", "--profiles", made, "--tcp", f"127.0.0.1:{bench.port}", "--json")

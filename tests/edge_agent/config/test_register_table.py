@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import string
+from typing import get_args
 
 import pytest
 from hypothesis import given
@@ -12,7 +13,9 @@ from edge_agent.common.located import Findings
 from edge_agent.common.located_model import check
 from edge_agent.common.located_yaml import parse_yaml
 from edge_agent.common.problem import ProblemError
+from edge_agent.config.point_parts import FileType
 from edge_agent.config.profile_file import ProfileFile
+from edge_agent.config.register_cells import cells_of
 from edge_agent.config.register_table import Counting, Row, overlaps, profile_text, read_table
 from edge_agent.config.register_words import type_of
 from edge_agent.config.starter import starter_text
@@ -145,6 +148,11 @@ def test_rows_that_share_registers_are_told() -> None:
     assert [(p.code, p.where) for p in overlaps(rows, "t.csv")] == [("CFG064", "t.csv:3")]
 
 
+def test_a_starter_names_every_type_and_table() -> None:
+    text = starter_text("acme/th10", title_zh="x", title_en="x")
+    assert set(get_args(FileType)) <= set(text.replace(",", " ").split())
+
+
 def test_a_starter_is_a_profile() -> None:
     assert parsed(starter_text("acme/th10", title_zh="温湿度: 变送器", title_en='a "thing"')).title.zh == "温湿度: 变送器"
 
@@ -161,3 +169,91 @@ def test_whatever_a_table_holds_it_gives_a_profile_or_problems(cells: list[tuple
         return
     file = parsed(profile_text("a/b", rows, title_zh="x", title_en="y", source="z"))
     assert [(p.table, p.address, p.scale) for p in file.points] == [(r.table, r.address, float(r.scale)) for r in rows]
+
+
+def places(text: str, counting: Counting = "auto") -> list[tuple[str, int, str, str]]:
+    return [(row.id, row.address, row.type, row.order) for row in rows_of(text, counting)]
+
+
+def refusals(text: str) -> list[tuple[str, str, str]]:
+    """Column, what, the mend."""
+    with pytest.raises(ProblemError) as error:
+        rows_of(text)
+    return [(p.where.split('"')[1] if '"' in p.where else "", p.what, p.do) for p in error.value.problems]
+
+
+def test_a_head_that_says_hexadecimal_is_believed() -> None:
+    for head in ("地址(HEX)", "寄存器地址（十六进制）", "Address (hex)", "address hex"):
+        assert places(f"name,{head},type\na,10,u16\nb,1A,u16\n") == [("a", 16, "u16", "ABCD"), ("b", 26, "u16", "ABCD")]
+    for head in ("地址(十进制)", "Address (dec)"):
+        assert places(f"name,{head}\na,10\n")[0][1] == 10
+
+
+def test_lines_of_title_stand_before_the_head_and_notes_between_the_rows() -> None:
+    text = "XX流量计通讯地址表,,,\n,,,\n序号,名称,地址,类型\n,状态量,,\n1,流量,0,FLOAT\n注:地址均为十进制,,,\n"
+    assert places(text) == [("flow", 0, "f32", "ABCD")]
+    cells = cells_of(text, "t.csv")
+    assert (cells.left_out, cells.unused) == ((4, 6), ())
+
+
+def test_a_column_that_nothing_is_taken_from_is_told() -> None:
+    assert cells_of("序号,名称,地址,精度,长度\n1,流量,0,0.1,2\n", "t.csv").unused == ("精度", "长度")
+
+
+def test_a_cell_merged_over_the_registers_of_a_value_is_no_row() -> None:
+    assert places("名称,地址,类型\n流量,0,FLOAT\n,1,\n温度,2,INT16\n") == [
+        ("flow", 0, "f32", "ABCD"),
+        ("temperature", 2, "s16", "ABCD"),
+    ]
+    assert [column for column, _, _ in refusals("名称,地址,类型\n温度,0,INT16\n,1,\n")] == ["name"]
+
+
+def test_two_numbers_for_one_register_must_agree() -> None:
+    assert places("name,address\na,0x0010(40017)\nb,0011H(30018)\n") == [("a", 16, "u16", "ABCD"), ("b", 17, "u16", "ABCD")]
+    assert rows_of("name,address\na,0x0010(30017)\n")[0].table == "input"
+    assert "names two registers: 16 and 17" in refusals("name,address\na,0x0010(40018)\n")[0][1]
+    assert rows_of("name,address\na,0x0011(40017)\n", "1")[0].address == 16
+
+
+@pytest.mark.parametrize(
+    ("cell", "type", "order"),
+    [
+        ("Float-Inverse", "f32", "CDAB"), ("float32 swapped", "f32", "CDAB"), ("INT32 word swap", "s32", "CDAB"),
+        ("Signed Int32 (Big-endian)", "s32", "ABCD"), ("浮点 小端", "f32", "DCBA"), ("UINT32 byte-swap", "u32", "BADC"),
+        ("长整型", "s32", "ABCD"), ("无符号长整型", "u32", "ABCD"), ("整型", "s16", "ABCD"), ("long long", "s64", "ABCD"),
+        ("unsigned long", "u32", "ABCD"), ("UINT48", "u48", "ABCD"), ("BCD48", "bcd48", "ABCD"),
+    ],
+)  # fmt: skip
+def test_words_beside_a_type_are_not_lost(cell: str, type: str, order: str) -> None:
+    assert places(f"name,address,type\na,0,{cell}\n") == [("a", 0, type, order)]
+
+
+@pytest.mark.parametrize(
+    ("cells", "column", "do"),
+    [
+        ("a,0,UINT16/INT16", "type", "write one of u16"),
+        ("a,0,float middle", "type", "write one of u16"),
+        ("a,0,STRING", "type", "`type: text` with `length`"),
+        ("a,0,char[16]", "type", "`type: text` with `length`"),
+        ("a,0,UINT8", "type", "`type: u8`"),
+        ("a,5.3,u16", "address", "`type: u16` with `bit: 3`"),
+        ("a,4.00E+04,u16", "address", "format the column as text"),
+        ("a,001A,u16", "address", "write 0x001A"),
+        ("a,1,u16,W", "access", "leave the row out"),
+        (",1,u16", "name", "write one"),
+    ],
+)
+def test_each_odd_cell_has_its_mend(cells: str, column: str, do: str) -> None:
+    told = refusals(f"name,address,type,r/w\n{cells}\n")
+    assert [(where, do in mend) for where, _, mend in told] == [(column, True)], told
+
+
+@pytest.mark.parametrize(
+    ("cell", "scale"), [("除以10", "0.1"), ("放大100倍", "0.01"), ("保留一位小数", "0.1"), ("2位小数", "0.01"), ("扩大10", "0.1")]
+)
+def test_factors_in_chinese_words(cell: str, scale: str) -> None:
+    assert rows_of(f"名称,地址,倍率\n温度,1,{cell}\n")[0].scale == scale
+
+
+def test_a_readable_register_may_be_writable_too() -> None:
+    assert [row.id for row in rows_of("name,address,access\na,1,R/W\nb,2,RO\nc,3,只读\nd,4,\n")] == ["a", "b", "c", "d"]
