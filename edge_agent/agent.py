@@ -108,7 +108,7 @@ class Agent:
         self._standing = Standing()
         self._time = self._time_source()
         self._clock_source = ""
-        self._file = OutboxFile(folders.state / "outbox.db")
+        self._file = OutboxFile(folders.state / "outbox.db", f"{loaded.site.site}/{loaded.site.gateway}")
         self._delivery = DeliveryLoop(Courier(loaded.site.delivery), machine.clock, lambda done: OutboxWriter(self._file, done))
         self._saver = Saver(loaded.site.buses, loaded.site.delivery, folders.state, machine.clock)
         self._buses = Buses(machine.make_runner, machine.clock, self._taken, self._happened)
@@ -163,7 +163,7 @@ class Agent:
             say_problem(self._log, logging.WARNING, warning)
         first = Start(
             epoch, self._boot, self._birth, opened.stored, opened.set_aside, opened.anchors, disk, opened.shelves, opened.lost,
-            opened.unknown,
+            opened.unknown, opened.runs,
         )  # fmt: skip
         if opened.damaged > opened.unknown:
             rows = counted(opened.damaged - opened.unknown, "row of the outbox file is", "rows of the outbox file are")

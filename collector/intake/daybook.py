@@ -15,9 +15,9 @@ from collector.domain.identity import GatewayId
 from collector.intake import holes
 from collector.intake.holes import LaneBook
 from collector.intake.records import Record
-from collector.intake.tally import tally
+from collector.intake.tally import Tally, tally
 from edge_agent.contract import encoding
-from edge_agent.contract.message import Gap, Lane
+from edge_agent.contract.message import NORMAL, URGENT, Gap, Lane
 
 MAX_HOLES = 1000
 """Holes of a lane; beyond it the oldest lost ones are settled: their days keep the counts, their sequences are forgotten."""
@@ -133,6 +133,7 @@ class Daybook:
         if is_new:
             for gap in found.gaps[:MAX_GAPS]:
                 self._told(lane, gap, record.received_ms)
+        self._past(lane, found, record.received_ms)
 
     def came_again(self, gateway: GatewayId, count: int, known: int, now_ms: int) -> None:
         """The intake has counted so many duplicates of a gateway, of which `known` are in the account."""
@@ -151,6 +152,19 @@ class Daybook:
         if book != before:
             self._changes.lanes[lane] = self._bounded(lane, replace(book, heard_ms=max(book.heard_ms, now_ms)))
             self.told.append(Told(GatewayId(by.site, by.gateway), gap))
+
+    def _past(self, by: LaneId, found: Tally, now_ms: int) -> None:
+        """Earlier runs, the oldest first: one may lie wholly between a backup and its restore, and nothing else tells of it."""
+        since_ms = 0
+        for run in found.past[: encoding.MAX_PAST]:
+            until_ms = run.t or found.t0_ms
+            for upto, of in ((run.n, NORMAL), (run.u, URGENT)):
+                lane = LaneId(by.site, by.gateway, run.e, of)
+                before = self._book(lane)
+                book = holes.let_go(before, upto, since_ms or until_ms, until_ms) if upto else before
+                if book != before:
+                    self._changes.lanes[lane] = self._bounded(lane, replace(book, heard_ms=max(book.heard_ms, now_ms)))
+            since_ms = until_ms
 
     def _book(self, lane: LaneId) -> LaneBook:
         return self._changes.lanes.get(lane) or self._load(lane) or LaneBook()

@@ -101,6 +101,18 @@ def told(book: LaneBook, gap: Gap, now_ms: int) -> LaneBook:
     return replace(book, holes=_joined(_put(book.holes, new)))
 
 
+def let_go(book: LaneBook, upto: int, from_ms: int, to_ms: int) -> LaneBook:
+    """The book when the gateway says that 1..upto of an earlier run had their receipt and are let go.
+
+    What of it is not here went with a log that was: the one that gave the receipt. It was made before to_ms, and after the lane's
+    newest content; after from_ms where the lane is not known at all.
+    """
+    if upto > book.top:
+        known = book if book.newest_ms is not None else replace(book, newest_ms=from_ms)
+        book = _grown(known, upto, to_ms, to_ms)
+    return _given_up(book, upto + 1)
+
+
 def reason(why: str) -> str:
     """The reason of a gap record, if it is a word."""
     return why if _WHY.fullmatch(why) else "other"

@@ -44,6 +44,7 @@ class _Birth(msgspec.Struct, frozen=True, tag_field="k", tag="b"):
     s: int
     low: int
     t0: int
+    past: list[m.Past] = []
 
 
 _decoder: msgspec.json.Decoder[_Data | _Birth] = msgspec.json.Decoder(_Data | _Birth)
@@ -61,6 +62,8 @@ class Tally:
     late: Counter[str] = field(default_factory=Counter)
     gaps: tuple[m.Gap, ...] = ()
     unreadable: bool = False
+    past: tuple[m.Past, ...] = ()
+    """Earlier runs that a birth names."""
 
     @property
     def is_late(self) -> bool:
@@ -72,7 +75,7 @@ def tally(record: Record, days: Days) -> Tally:
     """What a message that intake let in adds. Raises Malformed for bytes that are none."""
     head, received_ms = record.head or _decoded(record.payload), record.received_ms
     if isinstance(head, (_Birth, m.Birth)):
-        return Tally(head.low, head.t0)
+        return Tally(head.low, head.t0, past=tuple(head.past))
     found = Tally(
         head.low,
         head.t0,

@@ -29,6 +29,8 @@ MAX_NAME = 128
 MAX_EVENTS = 10_000
 MAX_ABOUT = 100
 """Entries of an event's `about`, a command's `args`, a reply's `result`."""
+MAX_PAST = 64
+"""Earlier runs that a birth names."""
 MAX_SEQUENCE = (1 << 53) - 1
 """Beyond it JSON numbers are no longer exact everywhere."""
 MAX_INTEGER = (1 << 63) - 1
@@ -269,8 +271,20 @@ def _check_header(head: m.Data | m.Birth) -> None:
         raise Malformed("range", "clock")
     if len(head.b if isinstance(head, m.Data) else head.boot) > MAX_NAME:
         raise Malformed("too-large", "a name in the header")
-    if isinstance(head, m.Birth) and head.l != m.URGENT:
+    if isinstance(head, m.Birth):
+        _check_birth_header(head)
+
+
+def _check_birth_header(head: m.Birth) -> None:
+    if head.l != m.URGENT:
         raise Malformed("shape", "a birth outside lane u")
+    if len(head.past) > MAX_PAST:
+        raise Malformed("too-large", f"{len(head.past)} earlier runs")
+    for run in head.past:
+        parse_epoch(run.e)
+        is_time = run.t == 0 or MIN_TIME_MS <= run.t <= MAX_TIME_MS
+        if not (0 <= run.n <= MAX_SEQUENCE and 0 <= run.u <= MAX_SEQUENCE and is_time):
+            raise Malformed("range", f"earlier run {run.e}")
 
 
 def _check_body(body: m.Body) -> None:

@@ -188,6 +188,20 @@ class BirthBody(msgspec.Struct, frozen=True, omit_defaults=True):
     """So many batches of lane `n` without receipt make one due at once; 0: only the time does."""
 
 
+class Past(msgspec.Struct, frozen=True, array_like=True):
+    """An earlier run of this gateway, as far as it was settled: its sequences 1..n and 1..u were receipted and let go.
+
+    That is the least: a run that was cut off has told how far it had come once alone, soon after its first receipt.
+    """
+
+    e: str
+    n: int
+    """Of lane `n`; 0: none."""
+    u: int
+    t: int = 0
+    """When this was so, ms UTC; 0: not known."""
+
+
 class Birth(msgspec.Struct, frozen=True, tag_field="k", tag="b", omit_defaults=True):
     """A birth: itself an outbox message of lane `u`. body stays raw so that its hash can be checked byte for byte."""
 
@@ -201,6 +215,8 @@ class Birth(msgspec.Struct, frozen=True, tag_field="k", tag="b", omit_defaults=T
     t0: int
     body: msgspec.Raw
     c: Clock | None = None
+    past: list[Past] = []
+    """Earlier runs, the newest last, in births of the present run."""
 
 
 Sequenced = Data | Birth

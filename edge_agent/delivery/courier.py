@@ -14,8 +14,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from edge_agent.common.words import counted
-from edge_agent.contract.encoding import encode_birth_body
-from edge_agent.contract.message import NORMAL, URGENT, Lane, LaneReceipt
+from edge_agent.contract.encoding import MAX_PAST, encode_birth_body
+from edge_agent.contract.message import NORMAL, URGENT, Lane, LaneReceipt, Past, Receipt
 from edge_agent.delivery import machine as ev
 from edge_agent.delivery.batching import OpenBatch, new_open_batches
 from edge_agent.delivery.drain import Drain
@@ -42,9 +42,12 @@ class Courier:
         self._normal, self._urgent = new_open_batches(settings)
         self.holding = Holding(settings, memory, self._urgent)
         self._receipts = Receipts()
+        self._past: list[Past] = []
         self._actions: list[ev.Action] = []
         self._now_ms = 0
         self._sent_seq: dict[Lane, int] = {NORMAL: 0, URGENT: 0}
+        self._settled: dict[Lane, int] = {NORMAL: 0, URGENT: 0}
+        """Cumulative sequences of this run's lanes that have their receipt."""
         self._connected = self._stopping = self._final_write = False
         self._wake_ms: int | None = None
         self._refused: set[tuple[str, str, str]] = set()
@@ -87,6 +90,7 @@ class Courier:
 
     def _start(self, event: ev.Start) -> None:
         self.holding.start(self._now_ms, event)
+        self._past = [Past(run.epoch, run.normal, run.urgent, run.utc_ms) for run in event.past[-MAX_PAST:]]
         self._tell_set_aside(event.set_aside)
         self._tell_lost(event.lost, event.unknown)
         if event.disk:
@@ -169,8 +173,19 @@ class Courier:
         for held in applied.released:
             self._delivered += held.readings
             holding.confirm(held)
+        self._note_settled(event.receipt, applied.refused)
         self._hasten({(claim.e, claim.l) for claim in event.receipt.lanes if len(claim.ranges) >= CROWDED})
         holding.window.hear(self._now_ms, {(claim.e, claim.l) for claim in event.receipt.lanes})
+
+    def _note_settled(self, receipt: Receipt, refused: Sequence[LaneReceipt]) -> None:
+        epoch, settled = self.holding.epoch, self._settled
+        before = dict(settled)
+        for claim in receipt.lanes:
+            if claim.e == epoch and claim not in refused:
+                settled[claim.l] = max(settled[claim.l], claim.upto)
+        if settled != before:
+            run = ev.Run(epoch, settled[NORMAL], settled[URGENT], self.holding.utc_ms(self._now_ms))
+            self.holding.durability.settled(self._now_ms, run)
 
     def _took(self, event: ev.BrokerTook) -> None:
         held = self.holding.outbox.get(event.key)
@@ -311,7 +326,8 @@ class Courier:
         self.holding.window.sent(key, self._now_ms)
         if key.epoch == self.holding.epoch:
             self._sent_seq[key.lane] = max(self._sent_seq[key.lane], key.seq)
-        self._actions.append(ev.Publish(key, payload(held, outbox.low(key)), held is outbox.newest_birth))
+        past = self._past if key.epoch == self.holding.epoch else []
+        self._actions.append(ev.Publish(key, payload(held, outbox.low(key), past), held is outbox.newest_birth))
 
     def _ask_to_wake(self) -> None:
         open_batches = self._open()

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 
 from edge_agent.contract.message import URGENT
 from edge_agent.delivery.batching import OpenBatch
-from edge_agent.delivery.machine import Anchor, Key, Stored, Write
+from edge_agent.delivery.machine import Anchor, Key, Run, Stored, Write
 from edge_agent.delivery.outbox import Held, OnDisk, Outbox
 from edge_agent.model.points import Delivery
 
@@ -19,6 +19,9 @@ DEAD_BYTES = 256 << 10
 """Below this much that could be forgotten no write is made for forgetting's sake."""
 DEAD_MESSAGES = 4096
 """So many that could be forgotten are forgotten, lest their names fill the memory."""
+RUN_NOTED_MS = 600_000
+"""How far a run has its receipts is noted a window after the first one, this much later, and each time that age has doubled: a
+run of a month costs some fifteen writes, and of one that was cut off at least half is known."""
 
 
 class Durability:
@@ -33,6 +36,9 @@ class Durability:
         self._token = 0
         self._retry_ms: int | None = None
         self._owes_epoch = False
+        self._run: Run | None = None
+        self._noted_run: Run | None = None
+        self._run_since_ms = self._run_due_ms = 0
         self.anchors: dict[str, Anchor] = {}
         """Not durable yet, by epoch."""
         self.writing: Write | None = None
@@ -51,6 +57,12 @@ class Durability:
             return None
         is_urgent = batch.lane == URGENT and batch.readings > 0
         return batch.unsafe_since_ms + (self._urgent_ms if is_urgent else self._window_ms)
+
+    def settled(self, now_ms: int, run: Run) -> None:
+        """So far has this run its receipts. It is noted seldom (RUN_NOTED_MS), with any other write, and at the end."""
+        if self._run is None:
+            self._run_since_ms, self._run_due_ms = now_ms, now_ms + self._window_ms
+        self._run = run
 
     def forget(self, held: Held) -> None:
         """The file need not hold the message any more."""
@@ -79,6 +91,8 @@ class Durability:
         is_much_dead = self._dead_bytes > max(self._outbox.disk_bytes, DEAD_BYTES) or len(self._forget) >= DEAD_MESSAGES
         if self.anchors or self._owes_epoch or is_much_dead:
             candidates.append(0)
+        if self._run != self._noted_run:
+            candidates.append(self._run_due_ms)
         if not candidates:
             return None
         return max(min(candidates), self._retry_ms or 0)
@@ -97,7 +111,9 @@ class Durability:
                 wanted = due
         add = [held for key in sorted(wanted) if (held := self._unsafe_one(key)) is not None]
         add += self._births_of(add, {draft.birth for draft in drafts})
-        if not (add or drafts or self._forget or self.anchors or self._owes_epoch):
+        has_run = self._run != self._noted_run
+        is_run_owed = has_run and (now_ms is None or now_ms >= self._run_due_ms)
+        if not (add or drafts or self._forget or self.anchors or self._owes_epoch or is_run_owed):
             return None
         self._token += 1
         self._unsafe = [(due_ms, key) for due_ms, key in self._unsafe if key not in wanted]
@@ -105,8 +121,14 @@ class Durability:
         for held in add:
             self._outbox.set_on_disk(held, OnDisk.WRITING)
         self.writing = Write(
-            self._token, [*drafts, *(held.stored() for held in add)], list(self._forget), list(self.anchors.values())
+            self._token,
+            [*drafts, *(held.stored() for held in add)],
+            list(self._forget),
+            list(self.anchors.values()),
+            self._run if has_run else None,
         )
+        if has_run and now_ms is not None:
+            self._run_due_ms = now_ms + max(RUN_NOTED_MS, now_ms - self._run_since_ms)
         return self.writing
 
     def written(self, token: int) -> Write | None:
@@ -121,6 +143,7 @@ class Durability:
         for anchor in write.anchors:
             if self.anchors.get(anchor.epoch) == anchor:
                 del self.anchors[anchor.epoch]
+        self._noted_run = write.run or self._noted_run
         self.writing, self.disk, self.failing_since_ms, self._retry_ms, self._owes_epoch = None, "", None, None, False
         return write
 

@@ -400,6 +400,11 @@ class Holding:
         """True once a source of time has been there."""
         return self._stamper.offset is not None
 
+    def utc_ms(self, now_ms: int) -> int:
+        """The time as far as it is known; 0 while it is not."""
+        offset = self._stamper.offset
+        return 0 if offset is None else now_ms + offset.offset_ms
+
     def last_seq(self, lane: Lane) -> int:
         """The newest sequence given in a lane of this run."""
         return self._last_seq[lane]

@@ -84,6 +84,17 @@ class Anchor:
     bound_ms: int
 
 
+@dataclass(frozen=True, slots=True)
+class Run:
+    """How far a run of this agent was settled: 1..normal and 1..urgent of its lanes have their receipt."""
+
+    epoch: str
+    normal: int
+    urgent: int
+    utc_ms: int
+    """When this was so; 0: not known."""
+
+
 # --- events ----------------------------------------------------------------------------------------------------------
 
 
@@ -107,6 +118,8 @@ class Start:
     """Births that are damaged, and what told of gaps: that is told again."""
     unknown: int = 0
     """Rows of the outbox file that are damaged through and through: nobody can say what they held."""
+    past: Sequence[Run] = ()
+    """Earlier runs of this gateway, the newest last: births tell of them, so that a restored collector sees what it lacks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -252,6 +265,8 @@ class Write:
     forget: Sequence[Key]
     """Keys that are not there are no error."""
     anchors: Sequence[Anchor] = ()
+    run: Run | None = None
+    """In the place of what was noted of this run before."""
 
 
 @dataclass(frozen=True, slots=True)

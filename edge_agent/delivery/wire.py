@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from edge_agent.contract.encoding import encode
-from edge_agent.contract.message import VERSION, Birth, Clock, DataFrame
+from edge_agent.contract.message import VERSION, Birth, Clock, DataFrame, Past
 from edge_agent.delivery.outbox import Held
 from edge_agent.delivery.stamping import UNKNOWN
 
@@ -13,10 +13,10 @@ SURE_MS = 1000
 """A stamp that is right within this needs no words: header c is left out."""
 
 
-def payload(held: Held, low: int) -> bytes:
+def payload(held: Held, low: int, past: list[Past]) -> bytes:
     """The MQTT payload of a stamped message whose body is in memory. low: lowest sequence still held in its lane.
 
-    Raises ValueError without a stamp.
+    past: of a birth, the runs before its own. Raises ValueError without a stamp.
     """
     if held.t0 is None:
         raise ValueError(f"{held.key} has no stamp")
@@ -25,5 +25,5 @@ def payload(held: Held, low: int) -> bytes:
     clock = Clock(held.clock_source, held.clock_bound_ms) if is_unsure else None
     body = msgspec.Raw(held.body or b"")
     if held.kind == "birth":
-        return encode(Birth(VERSION, epoch, lane, seq, low, held.birth, held.boot, held.t0, body, clock))
+        return encode(Birth(VERSION, epoch, lane, seq, low, held.birth, held.boot, held.t0, body, clock, past))
     return encode(DataFrame(VERSION, epoch, lane, seq, low, held.birth, held.t0, body, clock))

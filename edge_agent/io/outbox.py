@@ -19,7 +19,7 @@ from edge_agent.common.hazard import hazard
 from edge_agent.common.problem import ProblemError
 from edge_agent.common.wal import is_cut_short, settle
 from edge_agent.contract.message import Lane
-from edge_agent.delivery.machine import Anchor, Key, Lost, Stored
+from edge_agent.delivery.machine import Anchor, Key, Lost, Run, Stored
 from edge_agent.delivery.outbox import MEMORY_BYTES
 from edge_agent.delivery.shelf import Shelf, Shelves
 from edge_agent.io import outbox_notes as notes
@@ -56,13 +56,17 @@ class Opened:
     """What told of gaps in damaged rows, and births, as their heads tell."""
     unknown: int = 0
     """Of the damaged rows those whose head is damaged too: nobody can say what they held."""
+    runs: tuple[Run, ...] = ()
+    """Earlier runs of this gateway, the oldest first."""
 
 
 class OutboxFile:
     """One file. Not thread-safe: everything after `open` happens on one thread."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, gateway: str = "") -> None:
+        """gateway: `site/gateway`, whose runs are noted here."""
         self.path = path
+        self._gateway = gateway
         self._database: sqlite3.Connection | None = None
         self._is_doubtful = False
         self._owed_starts = 0
@@ -135,7 +139,7 @@ class OutboxFile:
         try:
             known, held = notes.read_notes(database), contents.index.epochs()
             starts = max([known.starts, *(_count_of(epoch) for epoch in held)]) + 1
-            unneeded = [notes.ANCHOR + anchor.epoch for anchor in known.anchors() if anchor.epoch not in held]
+            unneeded = [notes.ANCHOR + anchor.epoch for anchor in known.anchors() if anchor.epoch not in held] + known.old_runs()
             hazard("start.commit.before")
             with database:
                 database.execute("BEGIN IMMEDIATE")
@@ -147,7 +151,7 @@ class OutboxFile:
         self._starts = starts
         return f"{starts}-{random_hex}"
 
-    def write(self, add: Sequence[Stored], forget: Sequence[Key], anchors: Sequence[Anchor] = ()) -> None:
+    def write(self, add: Sequence[Stored], forget: Sequence[Key], anchors: Sequence[Anchor] = (), run: Run | None = None) -> None:
         """Makes all of it durable in one transaction: first forgets, then adds.
 
         Raises OutboxFailed; then nothing of it may be believed, and the next call reads the file anew.
@@ -155,10 +159,10 @@ class OutboxFile:
         A key that is added again is replaced; one to forget that is not there is no error. A damaged file is set aside, and the
         new one written.
         """
-        self._sound(lambda: self._commit(add, forget, anchors))
+        self._sound(lambda: self._commit(add, forget, anchors, run))
         self._owed_starts, self._aside = 0, ""
 
-    def _commit(self, add: Sequence[Stored], forget: Sequence[Key], anchors: Sequence[Anchor]) -> None:
+    def _commit(self, add: Sequence[Stored], forget: Sequence[Key], anchors: Sequence[Anchor], run: Run | None) -> None:
         database, contents = self._open_database(), self._held()
         try:
             hazard("outbox.commit.before")
@@ -170,6 +174,8 @@ class OutboxFile:
                 if self._owed_starts > notes.read_notes(database).starts:
                     notes.put_note(database, notes.STARTS, self._owed_starts)
                 notes.put_anchors(database, anchors)
+                if run is not None:
+                    notes.put_run(database, self._gateway, run)
                 if self._aside:
                     notes.drop_notes(database, [notes.ASIDE])
             hazard("outbox.commit.after")
@@ -303,7 +309,7 @@ class OutboxFile:
         epochs = contents.index.epochs()
         anchors = tuple(anchor for anchor in known.anchors() if anchor.epoch in epochs)
         found = tuple(shelf for each in shelves.values() for shelf in each.each)
-        return Opened(tuple(stored), known.aside, damaged, anchors, found, tuple(lost), unknown)
+        return Opened(tuple(stored), known.aside, damaged, anchors, found, tuple(lost), unknown, tuple(known.runs(self._gateway)))
 
 
 def _count_of(epoch: str) -> int:

@@ -1,7 +1,7 @@
 """Does I/O: the form of the outbox file, and its notes - small values, each with a checksum, by name.
 
 `starts` is the last start counter, `aside` the name under which a damaged file was set aside (until something is written), and
-`anchor/<epoch>` the anchor of an epoch.
+`anchor/<epoch>` the anchor of an epoch. `run/<epoch>` says of which gateway a run was, and how far it was settled.
 """
 
 from __future__ import annotations
@@ -15,11 +15,13 @@ from typing import Any
 
 from edge_agent.common.file_rescue import Failed
 from edge_agent.common.problem import Problem, ProblemError
-from edge_agent.delivery.machine import Anchor, Key
+from edge_agent.delivery.machine import Anchor, Key, Run
 from edge_agent.io.outbox_rows import Mark, seal, unseal, unseal_mark
 
 SCHEMA = 3
-STARTS, ASIDE, ANCHOR = "starts", "aside", "anchor/"
+STARTS, ASIDE, ANCHOR, RUN = "starts", "aside", "anchor/", "run/"
+RUNS_KEPT = 16
+"""Runs that are remembered; births name them."""
 NOTES = "CREATE TABLE note(name TEXT PRIMARY KEY, sealed BLOB NOT NULL) WITHOUT ROWID"
 MARKS = "CREATE TABLE mark_{}(id INTEGER PRIMARY KEY, sealed BLOB NOT NULL)"
 
@@ -45,6 +47,23 @@ class Notes:
     def anchors(self) -> list[Anchor]:
         """Of all epochs."""
         return [Anchor(*value) for name, value in self.each.items() if name.startswith(ANCHOR)]
+
+    def runs(self, gateway: str) -> list[Run]:
+        """Runs of this gateway, the oldest first. A cloned card may hold those of another, which are none of its own."""
+        found = [Run(name.removeprefix(RUN), *value[1:]) for name, value in self._runs() if value[0] == gateway]
+        return sorted(found, key=lambda run: _count(run.epoch))
+
+    def old_runs(self) -> list[str]:
+        """Names of notes of runs beyond those that are kept."""
+        names = sorted((name for name, _ in self._runs()), key=lambda name: _count(name.removeprefix(RUN)))
+        return names[:-RUNS_KEPT]
+
+    def _runs(self) -> Iterator[tuple[str, Any]]:
+        return ((name, value) for name, value in self.each.items() if name.startswith(RUN))
+
+
+def _count(epoch: str) -> int:
+    return int(epoch.partition("-")[0])
 
 
 def connect(path: Path) -> sqlite3.Connection:
@@ -133,6 +152,11 @@ def put_anchors(database: sqlite3.Connection, anchors: Iterable[Anchor]) -> None
     """The first one of an epoch stands."""
     rows = [(ANCHOR + anchor.epoch, seal((ANCHOR + anchor.epoch, astuple(anchor)))) for anchor in anchors]
     database.executemany("INSERT OR IGNORE INTO note VALUES(?,?)", rows)
+
+
+def put_run(database: sqlite3.Connection, gateway: str, run: Run) -> None:
+    """In the place of what was noted of this run before."""
+    put_note(database, RUN + run.epoch, (gateway, run.normal, run.urgent, run.utc_ms))
 
 
 def drop_notes(database: sqlite3.Connection, names: Iterable[str]) -> None:

@@ -49,7 +49,7 @@ class OutboxWriter:
 
     def _write(self, order: Write) -> Event:
         try:
-            self._file.write(order.add, order.forget, order.anchors)
+            self._file.write(order.add, order.forget, order.anchors, order.run)
         except OutboxFailed as failure:
             return WriteFailed(order.token, str(failure))
         finally:

@@ -145,7 +145,7 @@ class FileCard(Card):
         if self.is_refusing:
             self.failing_since_ms = self.failing_since_ms or self._world.now_ms
             return REFUSALS[0]
-        self._file.write(write.add, write.forget, write.anchors)
+        self._file.write(write.add, write.forget, write.anchors, write.run)
         self.failing_since_ms = None
         return ""
 

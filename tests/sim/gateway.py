@@ -76,8 +76,9 @@ class SimGateway:
         memory = Memory(self._plan.unsafe_bytes, self._plan.cached_bytes)
         self.courier = self._oracles.courier_class(self._plan.settings, memory)
         self._oracles.started(self.name, self._epoch)
+        birth, past = self._birth(), opened.runs
         self.feed(
-            ev.Start(self._epoch, self._boot, self._birth(), opened.stored, "", opened.anchors, "", opened.shelves, opened.lost)
+            ev.Start(self._epoch, self._boot, birth, opened.stored, "", opened.anchors, "", opened.shelves, opened.lost, past=past)
         )
         if self._clock_known:
             self._say_time()

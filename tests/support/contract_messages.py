@@ -94,6 +94,9 @@ series = st.builds(
 plates = st.dictionaries(texts, st.one_of(numbers, st.integers(-e.MAX_INTEGER, e.MAX_INTEGER), st.booleans(), texts), max_size=2)
 devices = st.builds(m.Device, ids, texts, texts, some_ids, st.none() | words, plates, some_ids, st.lists(ids, max_size=2))
 tables = st.lists(series, max_size=3, unique_by=(lambda s: s.i, lambda s: (s.device, s.point)))
+pasts = st.lists(
+    st.builds(m.Past, epochs, st.integers(0, e.MAX_SEQUENCE), st.integers(0, e.MAX_SEQUENCE), st.just(0) | times), max_size=3
+)
 birth_bodies = st.builds(
     m.BirthBody, texts, tables, st.lists(devices, max_size=2), st.integers(0, 10**6), receipt_every=st.integers(0, 500)
 )
@@ -104,7 +107,9 @@ def births(draw: st.DrawFn) -> m.Birth:
     raw, name = e.encode_birth_body(draw(birth_bodies))
     seq = draw(sequences)
     low = draw(st.integers(1, seq))
-    return m.Birth(m.VERSION, draw(epochs), m.URGENT, seq, low, name, draw(texts), draw(times), msgspec.Raw(raw), draw(clocks))
+    return m.Birth(
+        m.VERSION, draw(epochs), m.URGENT, seq, low, name, draw(texts), draw(times), msgspec.Raw(raw), draw(clocks), draw(pasts)
+    )
 
 
 @st.composite

@@ -29,6 +29,7 @@ class CourierLine:
         self.now_ms = 1000
         self.disk: dict[ev.Key, ev.Stored] = dict(disk.disk) if disk else {}
         self.anchors: dict[str, ev.Anchor] = dict(disk.anchors) if disk else {}
+        self.runs: dict[str, ev.Run] = dict(disk.runs) if disk else {}
         self.writes: list[ev.Write] = []
         self.fetches: list[ev.Fetch] = []
         self.sent: list[ev.Publish] = []
@@ -37,7 +38,8 @@ class CourierLine:
         self.is_disk_good = True
 
     def start(self, counter: int = 1, boot: str = "boot-1", clock: bool = True, connect: bool = True) -> CourierLine:
-        self.tell(ev.Start(epoch(counter), boot, BIRTH, list(self.disk.values()), "", list(self.anchors.values())))
+        stored, anchors, past = list(self.disk.values()), list(self.anchors.values()), list(self.runs.values())
+        self.tell(ev.Start(epoch(counter), boot, BIRTH, stored, "", anchors, past=past))
         if clock:
             self.set_clock()
         if connect:
@@ -72,6 +74,8 @@ class CourierLine:
         self.disk.update((stored.key, stored) for stored in write.add)
         for anchor in write.anchors:
             self.anchors.setdefault(anchor.epoch, anchor)
+        if write.run is not None:
+            self.runs[write.run.epoch] = write.run
         return ev.Written(write.token)
 
     def _fetch(self, fetch: ev.Fetch) -> ev.Event:

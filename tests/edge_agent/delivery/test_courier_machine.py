@@ -104,14 +104,16 @@ def test_urgent_points_and_events_go_at_once_and_before_everything_else() -> Non
     assert line.take_keys() == ["u1", "u2", "n1"]
 
 
-def test_a_good_link_writes_nothing_after_the_birth_has_its_receipt() -> None:
+def test_a_good_link_writes_nothing_but_how_far_the_run_has_its_receipts() -> None:
     line = CourierLine().start()
     line.receipt("u", 1)
     for seq in range(1, 100):
         line.read(1.0)
         line.tick(5000)
         line.receipt("n", seq)
-    assert line.writes == []
+    (write,) = line.writes
+    assert write.run is not None
+    assert (write.run.normal, write.run.urgent) == (1, 1)
     assert line.courier.figures(line.now_ms).delivered == 99
 
 
