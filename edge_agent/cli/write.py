@@ -67,9 +67,10 @@ def _found(site: Site, device: str, point: str) -> tuple[Bus, Device, Point]:
         do = f"name one of {', '.join(known)}."
         raise ProblemError(Problem("USE010", "edge-agent write", f'The site has no device "{device}".', do))
     bus, owner = known[device]
-    found = next((p for p in owner.points if p.id == point), None)
+    points = (*owner.points, *owner.commands)
+    found = next((p for p in points if p.id == point), None)
     if found is None:
-        writable = [p.id for p in owner.points if p.write is not None]
+        writable = [p.id for p in points if p.write is not None]
         do = (
             f"name one of {', '.join(writable)}."
             if writable

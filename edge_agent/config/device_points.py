@@ -43,7 +43,7 @@ def device_points(
     if whole:
         parameters = {p.id: p for p in profile.file.parameters} if profile is not None else {}
         check_points(there, parameters, findings, context)
-    if whole and not any(point.file.enabled for point in there):
+    if whole and not any(point.file.enabled and point.file.read for point in there):
         do = "enable a point, or remove the device." if points else "add `profile: maker/model` or `points:`."
         findings.add("CFG029", device.mark, "The device has no point to read.", do, context)
     return [point.file for point in there]

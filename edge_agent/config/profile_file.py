@@ -72,6 +72,7 @@ class PointFile(FileModel):
     heartbeat: PeriodMs | None = None
     lane: Lane = "n"
     enabled: bool = True
+    read: bool = True
     when: ConditionText | None = None
     group: Id | None = None
     latched: bool = False
@@ -195,6 +196,9 @@ class PointFile(FileModel):
         if (self.scale_by or self.plus) and self.value_kind in (*_STATE_KINDS, "text"):
             key = "scale_by" if self.scale_by else "plus"
             raise Refused("CFG031", f"A point of kind `{self.value_kind}` is not scaled.", f"leave `{key}` out.", key)
+        if not self.read and (self.group is not None or self.latched or self.role):
+            key = "group" if self.group is not None else "latched" if self.latched else "role"
+            raise Refused("CFG031", f"`{key}` speaks of reading; the point is only written.", "leave it out.", key)
         if self.latched and self.group is not None:
             what = "A latched point is read by a request of its own; a group is read together."
             raise Refused("CFG031", what, "leave `group` or `latched` out.", "latched")
@@ -204,6 +208,8 @@ class PointFile(FileModel):
     def _writable(self) -> Self:
         if self.write is not None:
             check_writing(self)
+        elif not self.read:
+            raise Refused("CFG033", "What is not read must be written, else it is nothing.", "add `write: {...}`.", "read")
         return self
 
     @model_validator(mode="after")

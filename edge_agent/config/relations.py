@@ -49,7 +49,7 @@ def check_points(points: Sequence[Placed], parameters: Mapping[str, ParameterFil
     """Adds CFG035 and CFG039 for what points of one device say of each other. points: those that are there."""
     by_id = {point.file.id: point for point in points}
     for point in points:
-        if not point.file.enabled:
+        if not point.file.enabled or not point.file.read:
             continue
         place = f'{context} / point "{point.file.id}"'.removeprefix(" / ")
         for name, path in _leans_on(point.file):
@@ -95,9 +95,15 @@ def _together(
         do = f"write `{near}`." if near else f"write one of {choices(known)}." if known else "add such a point."
         noun = "neither a point nor a parameter" if path[0] == "scale_by" else "no point"
         findings.add("CFG035", mark, f"`{name}` is {noun} of this device.", do, place)
-    elif not other.file.enabled:
+    elif not other.file.enabled or not other.file.read:
         what = f"`{name}` is not read, and `{point.file.id}` needs it."
-        findings.add("CFG039", mark, what, f"write `enabled: true` at `{name}`.", place)
+        findings.add(
+            "CFG039",
+            mark,
+            what,
+            f"write `enabled: true` at `{name}`." if not other.file.enabled else "name a point that is read.",
+            place,
+        )
     elif _leans_on_points(other.file, parameters):
         findings.add("CFG039", mark, f"`{name}` leans on other points itself.", "name a point that does not.", place)
     elif point.file.group is None or other.file.group != point.file.group:

@@ -22,6 +22,8 @@ from edge_agent.model.writing import change_of
 
 _MAX_DECIMALS = 9
 _HEARTBEAT_MS = 60_000
+NO_SERIES = -1
+"""Of what is only written."""
 T = TypeVar("T")
 
 
@@ -41,7 +43,8 @@ def resolve_device(parts: DeviceParts, first_series: int, bus: BusFile) -> resol
     """The device. first_series: of its first point."""
     file, profile = parts.file, parts.profile
     asked = [file.requests, *([profile.file.requests] if profile is not None else [])]
-    enabled = [point for point in parts.points if point.enabled]
+    enabled = [point for point in parts.points if point.enabled and point.read]
+    commands = tuple(_point(point, parts, NO_SERIES) for point in parts.points if point.enabled and not point.read)
     points = tuple(_point(point, parts, first_series + number) for number, point in enumerate(enabled))
     plain = resolved.Device("", 0, ())
     wake = profile.file.wake if profile is not None else None
@@ -51,6 +54,7 @@ def resolve_device(parts: DeviceParts, first_series: int, bus: BusFile) -> resol
         id=file.id,
         unit=file.unit if file.unit is not None else _default_unit(bus),
         points=points,
+        commands=commands,
         profile=profile.name if profile is not None else "",
         profile_version=profile.version if profile is not None else "",
         timeout_ms=_said(asked, "timeout", plain.timeout_ms),

@@ -193,6 +193,8 @@ class Device:
     nameplate: dict[str, float | int | bool | str] = field(default_factory=dict)
     part_of: str = ""
     fed_by: tuple[str, ...] = ()
+    commands: tuple[Point, ...] = ()
+    """What is only written: it has no readings and no series."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,6 +27,7 @@ POINTS = """
           - {id: lamp, table: holding, address: 2, bit: 4, write: {}}
           - {id: total, table: holding, address: 3, type: u32, unit: m3, write: {low: 0, high: 1000000}}
           - {id: level, table: holding, address: 0, unit: mm}
+          - {id: reset, table: coil, address: 1, read: false, write: {}}
 """
 
 
@@ -185,3 +186,19 @@ def test_without_a_terminal_it_wants_yes(behaviour: Behaviour, tmp_path: Path, c
     with TcpInstrument(behaviour) as bench:
         code, _, err = call(capfd, "write", site(tmp_path, f"tcp: {{host: 127.0.0.1, port: {bench.port}}}"), "vfd", "speed", "50")
     assert (code, err.split()[0], behaviour.asked) == (2, "USE023", [])
+
+
+def test_what_is_only_written_is_neither_read_before_nor_after(
+    tmp_path: Path, behaviour: Behaviour, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with TcpInstrument(behaviour) as bench:
+        path = site(tmp_path, f"tcp: {{host: 127.0.0.1, port: {bench.port}}}")
+        code, out, err = call(capfd, "write", path, "vfd", "reset", "true", "--yes", "--state-dir", tmp_path)
+        assert (code, err) == (0, "")
+        assert "written; it cannot be read back" in out
+        assert [pdu for _, pdu in behaviour.asked] == [bytes.fromhex("050001FF00")]
+        assert [(line["outcome"], line["before"], line["after"]) for line in audit(tmp_path)] == [
+            ("tried", None, None),
+            ("written", None, None),
+        ]
+        assert call(capfd, "read", path, "vfd")[1].count("reset") == 0

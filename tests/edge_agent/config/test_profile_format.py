@@ -115,6 +115,7 @@ points:
   - {id: pump, table: coil, address: 1, on: 0, off: 1, write: {}}
   - {id: valve, table: holding, address: 3, kind: bool, on: 0xFF00, write: {}}
   - {id: total, table: holding, address: 4, type: u48, unit: m3, kind: counter}
+  - {id: reset, table: coil, address: 50, read: false, write: {}}
 """
 )
 
@@ -131,6 +132,7 @@ def test_texts_and_what_means_true(tmp_path: Path) -> None:
     points = {point.id: point for point in device(tmp_path, "profile: acme/saved", saved=SAVED).points}
     assert (points["serial"].kind, points["serial"].span, points["serial"].letters) == ("text", 8, 1)
     assert (points["total"].span, points["total"].kind) == (3, "counter")
+    assert "reset" not in points
     writes = {name: point.write for name, point in points.items() if point.write is not None}
     assert {name: (write.on, write.off) for name, write in writes.items()} == {"pump": (0, 1), "valve": (0xFF00, 0)}
 
@@ -150,6 +152,9 @@ def test_texts_and_what_means_true(tmp_path: Path) -> None:
         ("profile: 1", "profile: true", "CFG008", "A number is needed; here stands true."),
         ("protocol: modbus", "protocol: modbus\nserial: {stopbits: true}", "CFG008", "A number is needed; here stands true."),
         ("address: 4", "address: true", "CFG008", "`address` must be a whole number"),
+        ("read: false, write: {}", "read: false", "CFG033", "must be written"),
+        ("read: false", "read: false, role: pump.command", "CFG031", "`role` speaks of reading"),
+        ("kind: counter", "kind: counter, group: g, valid_when: reset", "CFG039", "`reset` is not read"),
         ("when: mode == 2", "when: mood == 2", "CFG035", "no parameter `mood`"),
     ],
 )
