@@ -1,7 +1,8 @@
 """Does I/O: `python -m tests.soak --hours 1`: the demo's real programs for hours; memory, descriptors and threads must not grow.
 
 The demo runs as a child; every program below it is looked at each ten seconds. The first tenth of the time (at least five minutes
-of an hour's run) is warm-up. Exit code 1 if anything grew, if the demo ended early, or if its own account did not come out right.
+of an hour's run) is warm-up. New descriptors are named. Exit code 1 if anything grew, if the demo ended early, or if its account
+did not come out right.
 """
 
 from __future__ import annotations
@@ -13,9 +14,10 @@ import sys
 import tempfile
 import time
 from collections import defaultdict
+from contextlib import suppress
 from pathlib import Path
 
-from tests.soak.measure import MIB, Sample, judge
+from tests.soak.measure import MIB, Open, Sample, judge
 
 EVERY_S = 10.0
 MOST_SLOPE = 1.0
@@ -50,9 +52,13 @@ def main(arguments: list[str]) -> int:
         output.seek(0)
         last = output.read().decode(errors="replace").splitlines()[-6:]
     if chosen.samples:
-        rows = (json.dumps({"program": name, **vars(sample)}) for name, samples in looked.items() for sample in samples)
+        rows = (_row(name, sample) for name, samples in looked.items() for sample in samples)
         chosen.samples.write_text("\n".join(rows) + "\n")
     return _report(looked, seconds, code, last)
+
+
+def _row(name: str, sample: Sample) -> str:
+    return json.dumps({"program": name, **vars(sample), "descriptors": sorted(sample.descriptors)})
 
 
 def _watch(demo: subprocess.Popen[bytes], seconds: float, looked: dict[str, list[Sample]]) -> None:
@@ -78,10 +84,18 @@ def _look(root: int, at_s: float) -> list[tuple[str, Sample]]:
             name = _name(words)
             if name and "VmRSS" in status:
                 resident, threads = int(status["VmRSS"].split()[0]) << 10, int(status["Threads"])
-                found.append((name, Sample(at_s, resident, len(list((process / "fd").iterdir())), threads)))
+                found.append((name, Sample(at_s, resident, _open_of(process), threads)))
         except OSError:  # it has just ended
             continue
     return found
+
+
+def _open_of(process: Path) -> Open:
+    found = []
+    for entry in (process / "fd").iterdir():
+        with suppress(FileNotFoundError):  # it has just been closed
+            found.append((int(entry.name), str(entry.readlink())))
+    return frozenset(found)
 
 
 def _name(words: list[str]) -> str:
@@ -112,6 +126,7 @@ def _below(pid: int) -> list[int]:
 def _report(looked: dict[str, list[Sample]], seconds: float, code: int, last: list[str]) -> int:
     warm_s = max(seconds / 10, min(300.0, seconds / 3))
     complaints = [] if code == 0 else [f"the demo ended with code {code}: " + " / ".join(last)]
+    named: list[str] = []
     print(f"\n{'program':<18}{'samples':>9}{'MiB at first':>14}{'at last':>9}{'slope MiB/h':>13}{'descriptors':>13}{'threads':>10}")
     for name, samples in sorted(looked.items()):
         warm = [sample for sample in samples if sample.at_s >= warm_s]
@@ -123,10 +138,11 @@ def _report(looked: dict[str, list[Sample]], seconds: float, code: int, last: li
         print(
             f"{name:<18}{v.samples:>9}{v.first_mib:>14.1f}{v.last_mib:>9.1f}{v.slope_mib_per_hour:>13.2f}{counts[0]:>13}{counts[1]:>10}"
         )
+        named += [f"{name}: new descriptor {each}" for each in v.new]
         complaints += v.complaints(MOST_SLOPE)
     if len(looked) < 4:
         complaints.append(f"only {sorted(looked)} were seen")
-    print("\n".join(["", *last, "", *complaints] if complaints else ["", *last, "", "Nothing grew."]))
+    print("\n".join(["", *named, "", *last, "", *(complaints or ["Nothing grew."])]))
     return 1 if complaints else 0
 
 
