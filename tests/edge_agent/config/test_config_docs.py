@@ -11,6 +11,7 @@ from pydantic import BaseModel
 
 from edge_agent.common.located_yaml import parse_yaml, validate
 from edge_agent.config.device_parts import StepFile, WakeFile
+from edge_agent.config.load import load_site
 from edge_agent.config.point_parts import FactorFile, LimitsFile, TermFile, WriteFile
 from edge_agent.config.profile_file import HoleFile, PointFile, ProfileFile, RequestsFile, SerialFactory
 from edge_agent.config.site_file import (
@@ -26,6 +27,7 @@ from edge_agent.config.site_file import (
     TcpFile,
     TlsFile,
 )
+from edge_agent.model.plan import cost_of, plan
 
 REPOSITORY = Path(__file__).parents[3]
 PROFILES = (REPOSITORY / "docs" / "profiles.md").read_text(encoding="utf-8")
@@ -90,3 +92,26 @@ def test_every_code_of_the_configuration_is_documented() -> None:
 def test_the_profile_of_the_tutorial_is_right() -> None:
     example = next(block for block in re.findall(r"```yaml\n(.*?)```", PROFILES, re.DOTALL) if "profile: 1" in block)
     assert validate(parse_yaml(example, "docs/profiles.md"), ProfileFile).points[0].role == "room.temperature"
+
+
+WHOLE = [block for block in re.findall(r"```yaml\n(.*?)```", PROFILES, re.DOTALL) if block.startswith("profile: 1\n")]
+
+
+@pytest.mark.parametrize("text", WHOLE, ids=lambda text: re.findall("model: (.*)", text)[0])
+def test_every_whole_profile_of_the_page_loads_and_resolves(text: str, tmp_path: Path) -> None:
+    name = re.findall("model: (.*)", text)[0].lower()
+    (tmp_path / "acme").mkdir()
+    (tmp_path / "acme" / f"{name}.yaml").write_text(text, encoding="utf-8")
+    said = "{ct: 40}" if "id: ct" in text else "{}"
+    (tmp_path / "site.yaml").write_text(
+        "site: s\ngateway: g\nmqtt: {brokers: [{host: 127.0.0.1}]}\nbuses:\n  - id: b\n    serial: {port: /dev/ttyUSB0}\n"
+        f"    devices: [{{id: d, profile: acme/{name}, unit: 1, parameters: {said}}}]\n",
+        encoding="utf-8",
+    )
+    bus = load_site(tmp_path / "site.yaml", [tmp_path], {}).site.buses[0]
+    assert plan(bus.devices[0], cost_of(bus))
+
+
+def test_the_page_shows_a_meter_a_triggered_probe_and_a_drive() -> None:
+    assert [re.findall("model: (.*)", text)[0] for text in WHOLE] == ["TH10", "PM3", "PH7", "VFD9"]
+    assert ["keepalive" in WHOLE[3], "latched" in WHOLE[3], "trigger:" in WHOLE[2], "of: pt" in WHOLE[1]] == [True] * 4
