@@ -23,6 +23,8 @@ _MANY = 250
 """Pieces from which neighbours of one period are taken together ..."""
 _COARSE_BYTES = 16
 """... up to so many bytes of data."""
+_COARSE_BITS = 16
+"""Of bits a request is cut only every so many, whatever their periods."""
 
 
 @dataclass(slots=True)
@@ -74,32 +76,62 @@ def _apart(atoms: Sequence[Block], reach: Reach, cost: DeviceCost) -> list[Poll]
 
 
 def _together(table: Table, atoms: Sequence[Block], reach: Reach, cost: DeviceCost) -> list[Poll]:
-    """best[i] is the load of the first i pieces; a run's spans by period grow as its beginning goes back."""
-    pieces = _pieces(atoms, 1 if table in ("coil", "discrete") else 16, reach)
+    """best[i] is the load of the first i clusters; a run's spans by period grow as its beginning goes back."""
+    is_bits = table in ("coil", "discrete")
+    pieces = _pieces(atoms, 1 if is_bits else 16, reach)
+    clusters = _clusters(pieces, _COARSE_BITS if is_bits and len(pieces) > _MANY else 0, reach)
     periods = sorted({piece.period_ms for piece in pieces})
     runs = _Runs(periods, cost, [cost.of(table, count) - cost.fixed_us for count in range(reach.limit + 1)])
-    ranks = [periods.index(piece.period_ms) for piece in pieces]
-    reaches = [reach.end(piece.start) for piece in pieces]
+    hulls = [_hulls(cluster, periods) for cluster in clusters]
+    ends = [max(piece.end for piece in cluster) for cluster in clusters]
+    reaches = [reach.end(cluster[0].start) for cluster in clusters]
     best, back = [0.0], [0]
-    for i in range(len(pieces)):
+    for i in range(len(clusters)):
         runs.begin()
         least, least_at, end = float("inf"), i, 0
         for j in range(i, -1, -1):
-            piece = pieces[j]
-            end = max(end, piece.end)
+            end = max(end, ends[j])
             if end > reaches[j]:
                 break
-            total = best[j] + runs.extended(piece.start, piece.end, ranks[j])
+            total = best[j] + runs.extended(hulls[j])
             if total < least:
                 least, least_at = total, j
         best.append(least)
         back.append(least_at)
     polls = []
-    i = len(pieces)
+    i = len(clusters)
     while i:
-        polls.append(_poll(pieces[back[i] : i]))
+        polls.append(_poll([piece for cluster in clusters[back[i] : i] for piece in cluster]))
         i = back[i]
     return polls[::-1]
+
+
+def _clusters(pieces: Sequence[_Piece], most: int, reach: Reach) -> list[list[_Piece]]:
+    """Pieces between which no request is cut: neighbours that span no more than `most`."""
+    found: list[list[_Piece]] = []
+    end = 0
+    for piece in pieces:
+        start = found[-1][0].start if found else 0
+        if found and max(end, piece.end) <= min(start + most, reach.end(start)):
+            found[-1].append(piece)
+            end = max(end, piece.end)
+        else:
+            found.append([piece])
+            end = piece.end
+    return found
+
+
+def _hulls(cluster: Sequence[_Piece], periods: Sequence[int]) -> list[tuple[int, int, int, int]]:
+    """(rank, start, end, ranks that are there) of what is read at each rank, from the lowest one on."""
+    found = []
+    start, end, present = 1 << 30, 0, 0
+    for rank, period_ms in enumerate(periods):
+        for piece in cluster:
+            if piece.period_ms == period_ms:
+                start, end, present = min(start, piece.start), max(end, piece.end), present | 1 << rank
+        if present:
+            found.append((rank, start, end, present))
+    return found
 
 
 class _Runs:
@@ -119,13 +151,13 @@ class _Runs:
         self._ends = [0] * len(self._periods_ms)
         self._present = 0
 
-    def extended(self, start: int, end: int, rank: int) -> float:
-        """The load with one more piece, which begins no later than those before."""
+    def extended(self, hulls: Sequence[tuple[int, int, int, int]]) -> float:
+        """The load with more of them, which begin no later than those before."""
         starts, ends = self._starts, self._ends
-        for slower in range(rank, len(starts)):
-            starts[slower] = start
-            ends[slower] = max(ends[slower], end)
-        self._present |= 1 << rank
+        for rank, start, end, _ in hulls:
+            starts[rank] = start
+            ends[rank] = max(ends[rank], end)
+        self._present |= hulls[-1][3]
         made = self._weights.get(self._present)
         if made is None:
             made = self._weights[self._present] = self._weighed(self._present)

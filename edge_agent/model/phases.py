@@ -1,7 +1,7 @@
 """Pure. When the requests of a bus begin, so that their load is level and none waits for another.
 
-Time is cut into ticks of the shortest period. Each poll is put where the fullest tick that it meets is least full, fast ones first;
-within a tick requests stand one behind the other.
+Time is cut into ticks of the shortest period, or of a part of it where the others are no multiples of it. Each poll is put where
+the fullest tick that it meets is least full, fast ones first; within a tick requests stand one behind the other.
 """
 
 from __future__ import annotations
@@ -15,13 +15,14 @@ from edge_agent.model.poll import Poll
 
 _MOST_TICKS = 360
 _MOST_PLACES = 48
+_MOST_PARTS = 4
 
 
 def levelled(polls: Sequence[tuple[Poll, DeviceCost]], beside: Sequence[tuple[Poll, DeviceCost]] = ()) -> list[Poll]:
     """The polls, in their order, with phases. beside: polls of the bus that have theirs already."""
     if not polls:
         return []
-    tick_ms = min(poll.period_ms for poll, _ in (*polls, *beside))
+    tick_ms = _tick_ms([poll.period_ms for poll, _ in (*polls, *beside)])
     loads_ms = [0.0] * _horizon([poll for poll, _ in (*polls, *beside)], tick_ms)
     for poll, cost in beside:
         for tick, cost_ms in _landings(_steps(poll, cost, tick_ms), poll.phase_ms // tick_ms, len(loads_ms)):
@@ -36,6 +37,12 @@ def levelled(polls: Sequence[tuple[Poll, DeviceCost]], beside: Sequence[tuple[Po
             loads_ms[tick] += cost_ms
         placed[number] = replace(poll, phase_ms=at * tick_ms + int(behind_ms))
     return [placed[number] for number in range(len(polls))]
+
+
+def _tick_ms(periods_ms: Sequence[int]) -> int:
+    """The shortest period, or a part of it of which all are multiples."""
+    shortest_ms, common_ms = min(periods_ms), math.gcd(*periods_ms)
+    return common_ms if common_ms * _MOST_PARTS >= shortest_ms else shortest_ms
 
 
 def _horizon(polls: Sequence[Poll], tick_ms: int) -> int:

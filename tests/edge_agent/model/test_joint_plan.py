@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+import random
 import time
+from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
@@ -11,11 +13,13 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from edge_agent.common.problem import ProblemError
-from edge_agent.model.blocks import Block
+from edge_agent.model import joint_plan as plans
+from edge_agent.model.blocks import Block, tables_of
 from edge_agent.model.joint_plan import joint_plan, load_of, separate_plan
 from edge_agent.model.line_cost import Cost
 from edge_agent.model.points import Device, Point, RawType, Table
-from edge_agent.model.poll import Poll
+from edge_agent.model.poll import Poll, rides_of
+from edge_agent.model.request_rules import reach_of
 
 COST = Cost(byte_us=1000.0, silence_us=3500.0)
 TYPES: dict[int, RawType] = {1: "u16", 2: "u32", 4: "u64"}
@@ -128,6 +132,54 @@ def test_no_turn_reads_what_it_must_not(device: Device) -> None:
             groups = {p.group for p in block.points if p.group}
             assert {p.id for p in device.points if p.group in groups} <= {p.id for p in block.points}
             assert all(block.address <= p.address and p.address + p.span <= block.end for p in block.points)
+
+
+def runs(atoms: list[Block]) -> Iterator[list[list[Block]]]:
+    """Every way to cut atoms, by address, into runs."""
+    for cuts in range(1 << (len(atoms) - 1)):
+        found = [[atoms[0]]]
+        for place, atom in enumerate(atoms[1:]):
+            if cuts >> place & 1:
+                found.append([])
+            found[-1].append(atom)
+        yield found
+
+
+def as_poll(run: list[Block]) -> Poll:
+    """A request for a run: its slower atoms in every so-manieth turn, each a multiple of the next faster ones, never too late."""
+    base_ms, every, nested = min(atom.period_ms for atom in run), 1, {}
+    for period_ms in sorted({atom.period_ms for atom in run}):
+        every = nested[period_ms] = every * max(1, period_ms // (base_ms * every))
+    return Poll(base_ms, rides_of([(nested[atom.period_ms], atom) for atom in run]))
+
+
+@settings(max_examples=150, deadline=None)
+@given(devices())
+def test_no_other_cut_into_runs_is_cheaper(device: Device) -> None:
+    """Brute force over every cut of the points by address, each run priced by its turns."""
+    polls, cost = planned(device), COST.of_device(device)
+    plain = [atom for atoms in tables_of(device).values() for atom in atoms if not atom.is_latched]
+    assume(0 < len(plain) <= 9)
+    latched = [atom for atoms in tables_of(device).values() for atom in atoms if atom.is_latched]
+    reach = reach_of(device, plain[0].table, latched)
+    cuts = ([as_poll(run) for run in cut] for cut in runs(plain))
+    least = min(load_of(cut, cost) for cut in cuts if all(reach.allows(poll.whole) for poll in cut))
+    assert load_of([poll for poll in polls if not poll.whole.is_latched], cost) <= least * (1 + 1e-9)
+
+
+def test_hundreds_of_bits_are_planned_nearly_as_well_in_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+    """From 250 points on bits are cut every 16 only; what that costs is next to nothing."""
+    lot, at, points = random.Random(3), 0, []
+    for number in range(400):
+        at += 1 + lot.choice((0, 0, 0, 3, 30, 200))
+        points.append(Point(number, "d", f"p{number}", "coil", at, "bool", period_ms=lot.choice((1000, 5000, 60_000))))
+    device, fast = Device("d", 1, tuple(points)), Cost(byte_us=87.0, silence_us=1750.0)
+    cost, quick = fast.of_device(device), joint_plan(device, fast)
+    monkeypatch.setattr(plans, "_MANY", 1000)
+    exact = joint_plan(device, fast)
+    assert load_of(exact, cost) <= load_of(quick, cost) <= 1.02 * load_of(exact, cost)
+    assert sum(len(poll.whole.points) for poll in quick) == 400
+    assert all(poll.whole.count <= 2000 for poll in quick)
 
 
 def shape(poll: Poll) -> list[tuple[int, int, int]]:

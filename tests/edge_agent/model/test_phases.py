@@ -55,6 +55,16 @@ def test_the_fullest_tick_is_never_fuller_than_without(polls: list[Poll]) -> Non
     assert sum(ticks_ms(placed, 20)) == sum(ticks_ms(polls, 20))
 
 
+@settings(max_examples=200, deadline=None)
+@given(POLLS, st.sampled_from(((1000,), (2000, 5000))))
+def test_the_fullest_tick_is_little_fuller_than_the_mean(polls: list[Poll], fast: tuple[int, ...]) -> None:
+    """One request and a half: every second and every fifth second meet somewhere, whatever their phases."""
+    polls = [*map(poll, fast), *(each for each in polls if each.period_ms >= fast[0])]
+    loads_ms = ticks_ms(levelled([(each, COST) for each in polls]), 20)
+    largest_ms = max(COST.of(each.whole.table, each.whole.count) for each in polls) / 1000
+    assert max(loads_ms) <= sum(loads_ms) / 20 + 1.5 * largest_ms
+
+
 def test_slow_requests_are_spread_over_the_turns_of_fast_ones() -> None:
     placed = levelled([(each, COST) for each in [poll(1000)] + [poll(10_000)] * 10])
     assert sorted(each.phase_ms // 1000 for each in placed[1:]) == list(range(10))
