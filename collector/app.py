@@ -142,7 +142,7 @@ class Collector:
                 ledger=operations,
                 book=book,
                 days_of=calendars(county.zone_of),
-                new_rules=lambda state: Engine(list(rules.values()), county, state or None),
+                new_rules=lambda state: Engine(list(rules.values()), county, state or None, self._started_ms),
                 subscriber=self._link.subscriber,
                 clock=self._clock,
                 disk=self._disk,

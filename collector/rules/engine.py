@@ -44,22 +44,25 @@ _decoder = msgspec.msgpack.Decoder(EngineState)
 class Engine:
     """See the module. Not thread-safe: one thread steps it."""
 
-    def __init__(self, rules: Sequence[Rule], county: County, state: bytes | None = None) -> None:
-        """state: as `dump` gave it. Raises ValueError for one of a newer version or one that is no state."""
+    def __init__(self, rules: Sequence[Rule], county: County, state: bytes | None = None, began_ms: int = 0) -> None:
+        """state: as `dump` gave it; began_ms: when this collector began to listen. Raises ValueError for what is no such state."""
         self._rules = tuple(rules)
         self._county = county
         self._sites: dict[str, Site] = {}
         self._pulsed_ms = 0
         self._back_since_ms = 0
+        self._began_ms = began_ms
         if state:
             self._load(state)
 
     def step(self, now_ms: int, event: Interpreted | Sequence[GatewayPulse]) -> list[Change]:
         """Judges one message, or the pulses of all gateways (every second or so). now_ms: the collector's clock, UTC."""
         if isinstance(event, Interpreted):
+            self._resume(event.received_ms)
             site = self._site(event.gateway.site)
             began_or_ended = site.message(event)
             return [*self._settle(site, began_or_ended, now_ms), *self._announce(site, now_ms)]
+        self._resume(now_ms)
         return self._pulses(now_ms, event)
 
     def dump(self) -> bytes:
@@ -68,7 +71,7 @@ class Engine:
         return _encoder.encode(EngineState(STATE_VERSION, sites, self._pulsed_ms, self._back_since_ms))
 
     def counts(self) -> dict[str, int]:
-        """Readings that came too late to be judged, that came from the future, that wait; and attached rules."""
+        """Readings and events that came too late to be judged, that came from the future, that wait; and attached rules."""
         sites = self._sites.values()
         return {
             "late": sum(site.ordering.state.late for site in sites),
@@ -76,6 +79,14 @@ class Engine:
             "waiting": sum(len(site.ordering.state.waiting) for site in sites),
             "watches": sum(len(site.watches) for site in sites),
         }
+
+    def _resume(self, at_ms: int) -> None:
+        """Once, as soon as what came before this collector began has been read."""
+        if not self._began_ms or at_ms < self._began_ms:
+            return
+        for site in self._sites.values():
+            site.ordering.resume(self._began_ms)
+        self._began_ms = 0
 
     def _load(self, state: bytes) -> None:
         try:

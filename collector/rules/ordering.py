@@ -1,9 +1,9 @@
 """Pure. Puts what arrives from the gateways of one site into the order of measurement.
 
-Batches of one (gateway, epoch, lane) are taken in the order of their sequence; a hole holds back what is behind it until it is
-filled, declared lost by a gap record, or PATIENCE_MS old. Readings wait until every gateway of the site that is not silent has
-passed them, and are then given out by instant. What comes later than that is counted, not judged. The lane that moves a gateway
-forward is `n`; urgent readings overtake it and wait for it.
+Batches of one (gateway, epoch, lane) are taken in the order of their sequence (lane.py); a hole holds back what is behind it until
+it is filled, declared lost by a gap record, or too old. Readings wait until every gateway of the site that is not silent has passed
+them, and are then given out by instant. What comes later than that is counted, not judged; what fills a hole that was given up is
+judged where its instants are still to come. The lane that moves a gateway forward is `n`; urgent readings overtake it and wait.
 
 All times of arrival are the collector's (`Interpreted.received_ms`, or a tick's), ms UTC.
 """
@@ -16,12 +16,13 @@ from typing import NamedTuple
 import msgspec
 
 from collector.domain.interpreted import Interpreted
+from collector.rules.lane import Lane
 from edge_agent.contract.message import URGENT, Value
 
 SILENT_MS = 30_000
-"""A gateway of which no reading has come for this long leaves the watermark."""
-PATIENCE_MS = 30_000
-"""How long a missing sequence holds back those behind it."""
+"""A gateway of which no reading has come for this long leaves the watermark; a hole of its own does not make it silent."""
+RETURN_MS = 30_000
+"""After an absence of the collector gateways are waited for so much longer: an agent tries a broker again within this."""
 SLACK_MS = 1_000
 """Readings of different buses reach a gateway's batch in an order that is right to this much."""
 MAX_WAIT_MS = 300_000
@@ -30,9 +31,6 @@ LIVE_LAG_MS = 60_000
 """What is measured at most this long before it came is news."""
 MAX_AHEAD_MS = 60_000
 """Readings from further in the future are not judged: that gateway's clock is wrong."""
-MAX_HELD = 2_000
-"""Batches held back of one lane."""
-
 MAX_LANES = 16
 """Epochs and lanes remembered of one gateway; the oldest that holds nothing back is forgotten first."""
 
@@ -46,15 +44,6 @@ class Waiting(NamedTuple):
     quality: int
 
 
-class Lane(msgspec.Struct):
-    """One (gateway, epoch, lane)."""
-
-    next: int = 1
-    held: dict[int, Interpreted] = {}
-    since_ms: int = 0
-    """Since when a hole has been open."""
-
-
 class Flow(msgspec.Struct):
     """One gateway."""
 
@@ -63,13 +52,21 @@ class Flow(msgspec.Struct):
     newest_ms: int = 0
     """Newest measurement or event of any lane."""
     taken_ms: int = 0
-    """When the last reading came, in the collector's time."""
+    """When the last reading was taken, in the collector's time."""
+    heard_ms: int = 0
+    """When it was last heard, what it brought held back or not, in the collector's time."""
+    grace_ms: int = 0
+    """What absences of the collector since then add to the time until it counts as silent."""
     lanes: dict[str, Lane] = {}
 
     @property
     def is_live(self) -> bool:
         """True if what came last was news, not a backlog."""
         return self.taken_ms - self.newest_ms <= LIVE_LAG_MS
+
+    def is_silent(self, now_ms: int) -> bool:
+        """True if nothing has come for too long."""
+        return now_ms - max(self.taken_ms, self.heard_ms) - self.grace_ms > SILENT_MS
 
 
 class OrderState(msgspec.Struct):
@@ -83,6 +80,8 @@ class OrderState(msgspec.Struct):
     """Everything up to here has been given out."""
     late: int = 0
     ahead: int = 0
+    present_ms: int = 0
+    """The newest time of the collector that was seen; 0 in states of earlier releases."""
 
 
 class Ordering:
@@ -92,28 +91,40 @@ class Ordering:
         self.state = state or OrderState()
 
     def arrive(self, message: Interpreted) -> list[Interpreted]:
-        """Takes a message and gives those that are now in sequence, this one or not among them."""
+        """Takes a message and gives those that may go on now, this one or not among them: a lane's in the order of its sequence."""
+        now_ms = message.received_ms
         flow = self.state.flows.setdefault(message.gateway.gateway, Flow())
-        lane = self._lane(flow, f"{message.epoch}/{message.lane}")
-        if message.seq < lane.next or message.seq in lane.held:
-            return []
-        if not lane.held:
-            lane.since_ms = message.received_ms
-        lane.held[message.seq] = message
-        ready = self._in_sequence(lane, message.received_ms)
-        for gap in [gap for taken in ready for gap in taken.gaps]:
-            ready += self._skip(flow, f"{gap.e}/{gap.l}", gap.a, gap.z, message.received_ms)
-        return ready
+        if message.columns or message.events:
+            flow.heard_ms, flow.grace_ms = max(flow.heard_ms, now_ms), 0
+        return self._with_lost(flow, self._lane(flow, f"{message.epoch}/{message.lane}").take(message, now_ms), now_ms)
 
     def patience(self, now_ms: int) -> list[Interpreted]:
-        """What was held back behind holes that are too old now."""
+        """Time passes: what was held back behind holes that are too old now."""
+        self.state.present_ms = max(self.state.present_ms, now_ms)
         ready: list[Interpreted] = []
         for flow in self.state.flows.values():
-            for lane in flow.lanes.values():
-                while lane.held and now_ms - lane.since_ms > PATIENCE_MS:
-                    lane.next = min(lane.held)
-                    ready += self._in_sequence(lane, now_ms)
+            for lane in list(flow.lanes.values()):
+                if lane.held:
+                    ready += self._with_lost(flow, lane.give_up(now_ms), now_ms)
         return ready
+
+    def resume(self, back_ms: int) -> None:
+        """The collector is there again: what was not silent and not too old when it went away is so by no fault of its own.
+
+        Once after it was last heard a gateway also gets the time to find the way back, so that a collector which falls again and
+        again does not wait for ever.
+        """
+        state = self.state
+        if not state.present_ms:
+            return
+        away_ms = max(0, back_ms - state.present_ms)
+        for flow in state.flows.values():
+            if not flow.is_silent(state.present_ms):
+                flow.grace_ms += away_ms + (0 if flow.grace_ms else RETURN_MS)
+            for lane in flow.lanes.values():
+                lane.grace_ms += away_ms + (0 if lane.grace_ms else RETURN_MS)
+        state.oldest_received_ms += away_ms
+        state.present_ms = max(state.present_ms, back_ms)
 
     def put(self, message: Interpreted, slots: list[int]) -> None:
         """Queues the readings of a message that is in sequence; slots: the number of each column's series."""
@@ -173,24 +184,24 @@ class Ordering:
 
     def is_caught_up(self, now_ms: int, live_ms: int) -> bool:
         """True when every gateway that is sending sends news, and nothing older is held back."""
-        active = [flow for flow in self.state.flows.values() if now_ms - flow.taken_ms <= SILENT_MS]
+        active = [flow for flow in self.state.flows.values() if not flow.is_silent(now_ms)]
         if not active or any(not flow.is_live or any(lane.held for lane in flow.lanes.values()) for flow in active):
             return False
         return all(reading.at_ms >= now_ms - live_ms for reading in self.state.waiting)
 
     def is_at_rest(self, now_ms: int) -> bool:
         """True when nothing waits and no gateway is sending: what stands now is all that is known."""
-        return not self.state.waiting and all(now_ms - flow.taken_ms > SILENT_MS for flow in self.state.flows.values())
+        return not self.state.waiting and all(flow.is_silent(now_ms) for flow in self.state.flows.values())
 
     def _watermark(self, now_ms: int) -> int:
         state = self.state
         if state.waiting and now_ms - state.oldest_received_ms > MAX_WAIT_MS:
             return now_ms + MAX_AHEAD_MS
-        live = [flow.frontier_ms for flow in state.flows.values() if flow.frontier_ms and now_ms - flow.taken_ms <= SILENT_MS]
+        live = [flow.frontier_ms for flow in state.flows.values() if flow.frontier_ms and not flow.is_silent(now_ms)]
         return min(live) - SLACK_MS if live else self._rest(now_ms)
 
     def _rest(self, now_ms: int) -> int:
-        silent = all(now_ms - flow.taken_ms > SILENT_MS for flow in self.state.flows.values())
+        silent = all(flow.is_silent(now_ms) for flow in self.state.flows.values())
         return now_ms + MAX_AHEAD_MS if silent else 0
 
     @staticmethod
@@ -203,22 +214,12 @@ class Ordering:
             del flow.lanes[idle]
         return flow.lanes.setdefault(name, Lane())
 
-    def _in_sequence(self, lane: Lane, now_ms: int) -> list[Interpreted]:
-        ready = []
-        if len(lane.held) > MAX_HELD:
-            lane.next = min(lane.held)
-        while (message := lane.held.pop(lane.next, None)) is not None:
-            ready.append(message)
-            lane.next += 1
-        if ready:
-            lane.since_ms = now_ms
+    def _with_lost(self, flow: Flow, ready: list[Interpreted], now_ms: int) -> list[Interpreted]:
+        """With what stood behind the sequences that these declare lost."""
+        for taken in ready:  # grows while it is walked: what is freed may tell of more
+            for gap in taken.gaps:
+                ready += self._lane(flow, f"{gap.e}/{gap.l}").lose(gap.a, gap.z, now_ms)
         return ready
-
-    def _skip(self, flow: Flow, name: str, first: int, last: int, now_ms: int) -> list[Interpreted]:
-        lane = self._lane(flow, name)
-        if first <= lane.next <= last:
-            lane.next = last + 1
-        return self._in_sequence(lane, now_ms)
 
 
 def _by_time(reading: Waiting) -> tuple[int, int]:

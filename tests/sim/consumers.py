@@ -153,9 +153,10 @@ class Readers:
         self.judge: SimJudge | None = None
         self.judged: Following | None = None
         if ledger is not None:
+            began_ms = clock.utc_ms()
             self.judge = classes.judge(
-                known, ledger, lambda state: Engine(rules(), COUNTY, state or None), understand(log), pulses, appended, clock,
-                _beat, _nothing,
+                known, ledger, lambda state: Engine(rules(), COUNTY, state or None, began_ms), understand(log), pulses,
+                appended, clock, _beat, _nothing,
             )  # fmt: skip
             self.judged = self.judge.begin()
 
