@@ -17,6 +17,9 @@ MAX_HOLD_MS = 21_600_000
 LANES_IN_RECEIPT = 8
 NEW_LANES_PER_HOUR = 200
 """New lanes a gateway may begin before it counts as a flood (a crash loop with the units' 5 s restarts is let in over hours)."""
+MAX_LANES = 2000
+"""Lanes of a gateway in memory. One that was not heard of while so many others were is on disk only; should something of it come,
+it begins where its sender's lowest sequence is, and the log's keys keep single what it has."""
 _HOUR_MS = 3_600_000
 
 LaneKey = tuple[str, m.Lane]
@@ -48,6 +51,8 @@ class Gateway:
     """It has said something: a birth, readings, events, gaps, or its status. Nobody outside hears of it before."""
     begun_ms: list[int] = field(default_factory=list)
     """When it began its newest lanes."""
+    past: dict[m.Lane, LaneCounts] = field(default_factory=dict)
+    """Counts of the lanes that are on disk only: what is told of a gateway never falls."""
     _pulse: GatewayPulse | None = None
 
     def hold_of(self, lane: m.Lane) -> int:
@@ -84,6 +89,8 @@ class Gateway:
         self.lanes[state.epoch, state.lane] = state
         self.owed.add((state.epoch, state.lane))
         self._pulse = None
+        if len(self.lanes) > MAX_LANES:
+            self._forget_oldest()
 
     def owe_newest(self) -> None:
         """A receipt of the newest lanes is owed, whether or not something came."""
@@ -103,7 +110,8 @@ class Gateway:
     def pulse(self) -> GatewayPulse:
         """The gateway as seen now; the same object while nothing changes."""
         if self._pulse is None:
-            counts = [self._counts(lane) for lane in m.LANES if any(state.lane == lane for state in self.lanes.values())]
+            there = {state.lane for state in self.lanes.values()} | self.past.keys()
+            counts = [self._counts(lane) for lane in m.LANES if lane in there]
             self._pulse = GatewayPulse(
                 self.name, self.heard_ms, self.online, self.software, self.epoch,
                 sum(c.received for c in counts), sum(c.duplicate for c in counts), sum(c.lost for c in counts),
@@ -112,17 +120,25 @@ class Gateway:
         return self._pulse
 
     def _counts(self, lane: m.Lane) -> LaneCounts:
-        states = [state for state in self.lanes.values() if state.lane == lane]
-        return LaneCounts(
-            lane,
-            sum(state.received for state in states),
-            sum(state.duplicate for state in states),
-            sum(state.lost for state in states),
-            sum(accounting.behind(state) for state in states),
-        )
+        found = self.past.get(lane, LaneCounts(lane, 0, 0, 0, 0))
+        for state in self.lanes.values():
+            if state.lane == lane:
+                found = _sum(found, state)
+        return found
+
+    def _forget_oldest(self) -> None:
+        oldest = min(self.lanes.values(), key=_heard)
+        del self.lanes[oldest.epoch, oldest.lane]
+        counts = self.past.get(oldest.lane, LaneCounts(oldest.lane, 0, 0, 0, 0))
+        self.past[oldest.lane] = _sum(counts, oldest)._replace(behind=0)
 
     def _newest(self) -> list[LaneState]:
         return sorted(self.lanes.values(), key=_heard)[-LANES_IN_RECEIPT:]
+
+
+def _sum(counts: LaneCounts, state: LaneState) -> LaneCounts:
+    received, duplicate, lost = counts.received + state.received, counts.duplicate + state.duplicate, counts.lost + state.lost
+    return LaneCounts(counts.lane, received, duplicate, lost, counts.behind + accounting.behind(state))
 
 
 def _heard(state: LaneState) -> tuple[int, str, str]:
