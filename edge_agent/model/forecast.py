@@ -19,7 +19,7 @@ from edge_agent.model.schedule import Schedule, Wait, probe_interval_ms
 
 NOTHING_MEASURED: Mapping[str, float] = MappingProxyType({})
 _WARM_TURNS, _TURNS = 200, 3000
-"""Turns that are run before anything is counted, and those that are counted, at most."""
+"""Turns that are run before anything is counted, each request once at least, and those that are counted, at most."""
 _WARM_ROUNDS, _ROUNDS, _LEAST_MS = 2, 5, 300_000
 """The same, in turns of the slowest request; and so much time at least, because what is too much adds up slowly."""
 FULL_SHARE = 0.95
@@ -197,20 +197,20 @@ def _run(polls: Sequence[tuple[str, Poll, DeviceCost]], slowdown: float) -> _Run
         schedule.add(number, device, poll.period_ms, 0, poll.phase_ms)
     slowest_ms = max(poll.period_ms for _, poll, _ in polls)
     fastest = min(range(len(polls)), key=lambda number: polls[number][1].period_ms)
-    now_us, taken, missed_before, is_counting = 0.0, 0, 0, False
+    now_us, warm, counted, missed_before = 0.0, 0, 0, 0
     seen: dict[int, float] = {}
     cycles_us: list[float] = []
     end_us = 1000.0 * max(slowest_ms * (_WARM_ROUNDS + _ROUNDS), _LEAST_MS)
-    while taken < _WARM_TURNS + _TURNS and now_us < end_us:
+    while counted < _TURNS and (now_us < end_us or not counted):
         due = schedule.next(int(now_us / 1000))
         if isinstance(due, Wait):
             now_us = max(now_us, 1000.0 * due.until_ms)
             continue
-        taken += 1
-        if not is_counting and (taken > _WARM_TURNS or now_us > 1000 * slowest_ms * _WARM_ROUNDS):
-            is_counting, missed_before = True, schedule.missed
+        if not counted and len(seen) == len(polls) and (warm > _WARM_TURNS or now_us > 1000 * slowest_ms * _WARM_ROUNDS):
+            counted, missed_before = 1, schedule.missed
+        warm, counted = warm + 1, counted + bool(counted)
         block = turns[due.request].take(due.turn)
-        if is_counting and due.request in seen:
+        if counted and due.request in seen:
             period_ms = polls[due.request][1].period_ms
             run.waited((now_us - seen[due.request]) / 1000 - period_ms, period_ms, block)
             if due.request == fastest:

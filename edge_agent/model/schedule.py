@@ -181,7 +181,8 @@ class Schedule(Generic[Request]):
     def _advance(self, turn: _Turn, now_ms: int) -> None:
         """To the first instant of its grid that is still to come; among equals it stands last."""
         number = turn.number(now_ms)
-        self.missed += number - turn.number(turn.due_ms)
+        meant = -((turn.origin_ms - turn.due_ms) // turn.period_ms)  # a turn between two instants stands for the later one
+        self.missed += max(0, number - meant)
         turn.due_ms = turn.origin_ms + (number + 1) * turn.period_ms
         self._orders += 1
         turn.order = self._orders

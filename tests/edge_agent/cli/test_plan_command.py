@@ -9,8 +9,6 @@ import pytest
 
 from edge_agent.cli.main import build_app
 from edge_agent.common.program import run
-from edge_agent.io.adapter import adapter_lag_us
-from edge_agent.model.points import Bus, Serial, Tcp
 
 REPOSITORY = Path(__file__).parents[3]
 SITE = str(REPOSITORY / "examples" / "site.yaml")
@@ -143,22 +141,3 @@ def test_a_device_without_points_is_refused_before_it_is_planned(tmp_path: Path,
     )
     code, out, err = call(capfd, "plan", *arguments)
     assert (code, out, err[:6]) == (78, "", "CFG029")
-
-
-def test_the_lag_of_an_adapter_is_read_from_the_kernel(tmp_path: Path) -> None:
-    def of(port: str) -> float | None:
-        return adapter_lag_us(Bus("b", Serial(port), "rtu", ()), tmp_path)
-
-    port = tmp_path / "ttyUSB3"
-    port.touch()
-    (tmp_path / "by-id").symlink_to(port)
-    assert of(str(port)) is None
-    timer = tmp_path / "ttyUSB3" / "device" / "latency_timer"
-    port.unlink()
-    timer.parent.mkdir(parents=True)
-    timer.write_text("16\n", encoding="ascii")
-    assert of("/dev/ttyUSB3") == of(str(tmp_path / "by-id")) == 16_000.0
-    timer.write_text("soon", encoding="ascii")
-    assert of("/dev/ttyUSB3") is None
-    assert of("rfc2217://host:4000") is None
-    assert adapter_lag_us(Bus("b", Tcp("h"), "tcp", ()), tmp_path) is None

@@ -62,6 +62,14 @@ def test_the_agent_does_what_was_forecast(made: Bus) -> None:
     assert max(late_ms.values()) == pytest.approx(found.late_ms, rel=0.05, abs=60)
 
 
+def test_the_rush_of_the_beginning_is_not_taken_for_too_much_to_do() -> None:
+    """Three hundred requests, all made at the start, last longer than a second; afterwards the bus has next to nothing to do."""
+    made = bus(*(device(unit, *((130 * i, 60_000) for i in range(10)), turnaround_ms=50) for unit in range(1, 31)))
+    found = forecast(made, cost_of(made))
+    assert found.requests == 300
+    assert (found.missed, found.late_ms, found.is_met) == (0, 0, True)
+
+
 def test_a_bus_with_time_to_spare_is_met() -> None:
     found = forecast(CALM, cost_of(CALM))
     assert found.is_met

@@ -139,3 +139,14 @@ def test_a_bus_that_is_too_slow_still_probes() -> None:
     asked = run(schedule, 600_000, dict.fromkeys("abc", 100))
     probes = sum(is_probe for _, _, is_probe in asked)
     assert 60 <= probes <= 0.02 * 600_000 / 100 + 3
+
+
+def test_a_first_turn_that_waits_until_an_instant_of_its_grid_is_no_missed_one() -> None:
+    schedule: Schedule[str] = Schedule(0.02, 1, 0)
+    schedule.add("a", "d", 1000, 0, 400)
+    assert schedule.next(600) == Due("a")
+    assert schedule.missed == 0
+    assert schedule.next(1400) == Due("a")
+    assert schedule.missed == 0
+    assert schedule.next(4500) == Due("a")
+    assert schedule.missed == 2
