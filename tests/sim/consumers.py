@@ -207,8 +207,11 @@ def understand(log: SimLog) -> Understand:
     return understood
 
 
-def without_faults(log: SimLog) -> dict[str, int | None] | None:
-    """The warnings of a line that brought the same readings one by one as they were taken; None where even that has late ones."""
+def without_faults(log: SimLog, pulses: Sequence[GatewayPulse] = ()) -> dict[str, int | None] | None:
+    """The warnings of a line that brought the same readings one by one as they were taken; None where even that has late ones.
+
+    pulses: of the end. What was on stays on as long as its gateway is heard, also without a reading.
+    """
     births = Births()
     births.load([record for record in log.records.values() if record.kind == "birth"])
     taken: list[tuple[int, Interpreted]] = []
@@ -226,7 +229,7 @@ def without_faults(log: SimLog) -> dict[str, int | None] | None:
         ledger.apply(0, b"", engine.step(end_ms, []))
     for _ in range(30):
         end_ms += LATE
-        ledger.apply(0, b"", engine.step(end_ms, []))
+        ledger.apply(0, b"", engine.step(end_ms, pulses))
     counts = engine.counts()
     return None if counts["late"] or counts["ahead"] else ledger.warnings
 

@@ -88,12 +88,13 @@ def _cursors(world: World, collector: SimCollector) -> None:
 
 def _warnings(world: World, collector: SimCollector) -> Judged:
     readers = collector.readers
-    if readers is None or readers.judge is None:
+    machine = collector.intake
+    if readers is None or readers.judge is None or machine is None:
         return Judged()
     told, counts = collector.ledger.warnings, readers.judge.counts
     if counts["late"] or counts["ahead"] or collector.log.rotten:
         return Judged(len(told))  # the engine itself says that it did not judge everything
-    wanted = without_faults(collector.log)
+    wanted = without_faults(collector.log, machine.pulses())
     if wanted is None:
         return Judged(len(told))
     if wanted != told:

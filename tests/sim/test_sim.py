@@ -6,16 +6,23 @@ import random
 from dataclasses import replace
 from pathlib import Path
 
+import msgspec
 import pytest
 
+from collector.domain.identity import GatewayId
+from collector.domain.pulse import GatewayPulse
+from collector.intake.records import BatchKey, Record
 from edge_agent.contract import encoding
 from edge_agent.contract import message as m
 from edge_agent.delivery.machine import Key, Stored, Write
+from tests.sim.consumers import without_faults
+from tests.sim.logs import SimLog
 from tests.sim.plan import plan
 from tests.sim.scenario import Line, Parts, run
 from tests.sim.shrink import Case, read_case
-from tests.sim.world import BEGIN_MS
+from tests.sim.world import BEGIN_MS, World
 
+EPOCH = "1-00000000000000ab"
 CORPUS = [
     case for line in Path(__file__).with_name("corpus.txt").read_text("utf-8").splitlines() if (case := read_case(line)) is not None
 ]
@@ -56,6 +63,20 @@ def test_a_backlog_above_a_mib_is_taken_up_whole_at_a_restart(tmp_path: Path) ->
     assert gateway.courier is not None
     assert gateway.courier.figures(gateway.mono_ms()).depth >= 200
     line.close()
+
+
+def test_what_was_on_at_the_end_stays_on_while_its_gateway_is_heard() -> None:
+    raw, name = encoding.encode_birth_body(m.BirthBody("test 1", [m.Series(0, "device", "level", "m", "tank.level", 1000)]))
+    birth = encoding.encode(m.Birth(1, EPOCH, m.URGENT, 1, 1, name, "boot", BEGIN_MS, msgspec.Raw(raw)))
+    body = m.Body([], [m.Event(0, "sim.event", True, "device")])
+    event = encoding.encode(m.Data(1, EPOCH, m.URGENT, 2, 1, name, BEGIN_MS, body))
+    log = SimLog(World(0), "log")
+    log.add(Record(0, BatchKey("sim", "gw-0", EPOCH, m.URGENT, 1), BEGIN_MS, birth, "birth"))
+    log.add(Record(0, BatchKey("sim", "gw-0", EPOCH, m.URGENT, 2), BEGIN_MS, event, "data"))
+    gateway = GatewayId("sim", "gw-0")
+    assert without_faults(log) == {}
+    assert without_faults(log, [GatewayPulse(gateway, BEGIN_MS + 59_000)]) == {}
+    assert without_faults(log, [GatewayPulse(gateway, BEGIN_MS + 60_000)]) == {f"sim-trouble~sim~gw-0~device~{BEGIN_MS}": None}
 
 
 def test_a_seed_gives_the_same_run_again() -> None:
