@@ -187,11 +187,13 @@ def sums_of(site: str, in_log: Mapping[Key, int], said: Mapping[str, Mapping[str
 def check(demo: Demo, warnings: list[dict[str, Any]]) -> list[str]:
     """Everything that is not as it must be, after every program has ended."""
     in_log, said, stored = told(demo)
-    served: dict[Any, list[Any]] = {}
+    served, unsent = dict[Key, list[Any]](), dict[Key, int]()
     for site in SITES:
-        served |= readings.served(HERE / "sites" / f"{site}.yaml", demo.environments[site], demo.folder)
+        file, environment = HERE / "sites" / f"{site}.yaml", demo.environments[site]
+        served |= readings.served(file, environment, demo.folder)
+        unsent |= dict.fromkeys(readings.held_back(file, environment), sums_of(site, in_log, said)[1])
     failed = {site: int(said.get(site, {}).get("failed", 0)) for site in SITES}
-    account = check_readings(in_log, stored, served, failed)
+    account = check_readings(in_log, stored, served, failed, unsent)
     for site in SITES:
         taken, held_back, logged = sums_of(site, in_log, said)
         if taken is None or taken - held_back != logged:

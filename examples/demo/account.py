@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 Key = tuple[str, str, str]
@@ -31,11 +32,13 @@ def check_readings(
     stored: Mapping[Key, Sequence[tuple[int, Any]]],
     served: Mapping[Key, Sequence[Any]],
     failed: Mapping[str, int],
+    unsent: Mapping[Key, int] = MappingProxyType({}),
 ) -> Account:
     """taken: readings the agent counted. stored: (time ms, value) of readings of that run with a value, in order of time.
 
     served: the values the instrument gave, in order. failed: exchanges that the agent of a site counted as failed: so many of
-    the served values may have been refused on the way and are no readings.
+    the served values may have been refused on the way and are no readings. unsent: how many readings of a series with a dead-band
+    the agent may have left out at most, because nothing had changed.
     """
     account = Account(sum(taken.values()), sum(len(rows) for rows in stored.values()), sum(len(v) for v in served.values()))
     for key in sorted(set(taken) | set(stored)):
@@ -50,7 +53,7 @@ def check_readings(
             missing = unmatched([value for _, value in rows if value is not None], served[key])
             if missing is None:
                 account.errors.append(f"{name}: a value is stored that the instrument did not give, or in another order")
-            elif missing > failed.get(key[0], 0) + CUT_OFF:
+            elif missing > failed.get(key[0], 0) + unsent.get(key, 0) + CUT_OFF:
                 account.errors.append(f"{name}: {missing} values served and not stored, {failed.get(key[0], 0)} exchanges failed")
     return account
 

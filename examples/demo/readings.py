@@ -61,11 +61,25 @@ def served(site_file: Path, environment: Mapping[str, str], run_dir: Path) -> di
             journal = run_dir / f"{site.site}-{device.id}.jsonl"
             for line in journal.read_text(encoding="utf-8").splitlines():
                 _, function, address, words = json.loads(line)
-                for point in _covered(device, function, address, len(words)):
-                    start = point.address - address
-                    value, _ = value_of(point, words[start : start + point.span])
-                    values.setdefault((site.site, device.id, point.id), []).append(value)
+                for name, value in _values(_covered(device, function, address, len(words)), address, words).items():
+                    values.setdefault((site.site, device.id, name), []).append(value)
     return values
+
+
+def held_back(site_file: Path, environment: Mapping[str, str]) -> frozenset[Key]:
+    """The series with a dead-band: of these the agent leaves out what has not changed."""
+    site = load_site(site_file, environment=dict(environment)).site
+    devices = (device for bus in site.buses for device in bus.devices)
+    return frozenset((site.site, d.id, point.id) for d in devices for point in d.points if point.dead_band is not None)
+
+
+def _values(points: list[Point], address: int, words: list[int]) -> dict[str, Any]:
+    """Values of one reply; those that others scale (decimals, unit codes) stand in the same one."""
+    found: dict[str, Any] = {}
+    for point in sorted(points, key=lambda p: bool(p.scale_by)):
+        start = point.address - address
+        found[point.id], _ = value_of(point, words[start : start + point.span], found)
+    return found
 
 
 def _covered(device: Device, function: int, address: int, count: int) -> list[Point]:

@@ -210,6 +210,9 @@ def test_the_account_finds_a_lost_a_doubled_and_a_wrong_reading() -> None:
     assert check_readings({key: 3}, {key: rows}, {key: [5.0, 6.0, 6.5, 6.6, 7.0]}, {}).errors
     assert check_readings({key: 3}, {key: rows}, {key: [5.0, 6.0, 6.5, 6.6, 7.0]}, {"a": 1}).errors == []
     assert check_readings({key: 3}, {key: rows}, {key: [5.0, 6.0, 7.0, 8.0]}, {}).errors == []
+    assert check_readings({key: 3}, {key: rows}, {key: [5.0, 6.0, 6.0, 6.0, 6.0, 7.0]}, {}).errors
+    assert check_readings({key: 3}, {key: rows}, {key: [5.0, 6.0, 6.0, 6.0, 6.0, 7.0]}, {}, {key: 2}).errors == []
+    assert check_readings({key: 3}, {key: rows}, {key: [5.0, 6.0, 7.0, 7.0, 7.0, 7.0, 7.0]}, {}, {key: 2}).errors, "more than that"
     assert unmatched([1, 2], [2, 1]) is None
 
 
