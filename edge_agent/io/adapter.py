@@ -11,16 +11,16 @@ from edge_agent.model.serial_ports import USB
 _CLASS = Path("/sys/class/tty")
 
 
-def adapter_lag_us(bus: Bus, tty_class: Path = _CLASS, machine: PortSource | None = None) -> float | None:
+def adapter_lag_us(bus: Bus, tty_class: Path | None = None, machine: PortSource | None = None) -> float | None:
     """The latency timer of the adapter of a serial bus (FTDI: 16 ms unless it was set); None where there is none to be read.
 
-    machine: where ports are looked for that are named by their serial number; None: on this one.
+    tty_class, machine: where ports are looked for, and those that are named by their serial number; None: on this one.
     """
     if not isinstance(bus.link, Serial) or "://" in bus.link.port:
         return None
     path = _device_file(bus.link.port, KernelPorts() if machine is None else machine)
     try:
-        return 1000.0 * int((tty_class / path.resolve().name / "device" / "latency_timer").read_text(encoding="ascii"))
+        return 1000.0 * int(((tty_class or _CLASS) / path.resolve().name / "device" / "latency_timer").read_text(encoding="ascii"))
     except (OSError, ValueError):
         return None
 

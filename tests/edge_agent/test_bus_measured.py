@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from dataclasses import replace
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 
 from edge_agent.cli.status import _span
 from edge_agent.cli.status_buses import bus_lines
+from edge_agent.io import adapter
 from edge_agent.model.bus_figures import PlanFigures
-from edge_agent.model.points import Bus, Device, Point
+from edge_agent.model.points import Bus, Device, Point, Serial
 from tests.edge_agent.cli.test_status_buses import body
 from tests.edge_agent.test_bus_faults import IDENTIFY, answered, device, line
 from tests.support.simulated_bus import SimulatedBus
@@ -78,6 +80,18 @@ def test_what_is_measured_is_what_was_forecast(made: Bus, turnaround_ms: float) 
         assert each.planned_busy_share is not None
         if planned.busy_share < 1:
             assert each.busy_share == pytest.approx(each.planned_busy_share, rel=0.06)
+
+
+def test_the_plan_counts_the_lag_of_the_adapter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two points that a line without lag would read apart are read together where each exchange costs 16 ms more."""
+    two = replace(spread(), points=spread().points[:2])
+    made = replace(line(two), link=Serial("/dev/ttyUSB7", 9600))
+    monkeypatch.setattr(adapter, "_CLASS", tmp_path)
+    for text, requests in (("1", 2), ("16", 1)):
+        file = tmp_path / "ttyUSB7" / "device" / "latency_timer"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text, encoding="ascii")
+        assert figures(SimulatedBus(made, answered))[1].requests == requests
 
 
 def test_a_silence_of_a_device_is_not_told_as_a_late_bus() -> None:

@@ -90,6 +90,15 @@ def test_the_kinds_of_changes() -> None:
     assert "raise" in kinds(LATE)
 
 
+def test_a_speed_at_which_a_point_still_comes_late_is_not_advised() -> None:
+    """At 19200 there is room enough, but a request of 120 registers still makes one late that is made every 200 ms."""
+    made = bus(device(1, (0, 200)), device(2, *((address, 60_000) for address in range(120)), turnaround_ms=150))
+    quicker = replace(made, link=replace(made.link, baudrate=19_200))
+    after = forecast(quicker, cost_of(quicker))
+    assert (after.share < 0.5, after.missed, after.is_met) == (True, 0, False)
+    assert any("from 9600 to 38400" in each.change for each in advice(made, cost_of(made)))
+
+
 def test_a_turnaround_that_was_measured_is_counted() -> None:
     measured = {each.id: 120.0 for each in FULL.devices}
     found = advice(FULL, cost_of(FULL), measured)
