@@ -20,7 +20,7 @@ from edge_agent.model.polling import Came, Polled, Polling, Seen, Turn
 from edge_agent.model.reading import Happening, Reading
 from edge_agent.model.schedule import Wait
 from edge_agent.protocols.modbus import CONFIGURATION_CODES, Ask, Master, Span
-from edge_agent.protocols.modbus_steps import step
+from edge_agent.protocols.modbus_steps import rest, step
 from edge_agent.protocols.session import Garbled, LinkDown, Refused, Silence, after
 
 OnReadings = Callable[[Sequence[Reading]], None]
@@ -204,10 +204,12 @@ class BusRunner:
                 self._heard()
                 if ahead.must_work:
                     return ahead.failure(str(refused))
+                driver.run(rest(ahead.step), Watch())
             except (Silence, Garbled) as failure:
                 if ahead.must_work:
                     self._unheard()
                     return ahead.failure(failure.word)
+                driver.run(rest(ahead.step), Watch())
         if turn.steps:
             self._polling.prepared(turn, self._clock.monotonic_ms())
         return ""

@@ -21,7 +21,7 @@ from edge_agent.model.reading import Reading
 from edge_agent.model.reply import readings_of
 from edge_agent.model.writing import Change, is_as_wanted
 from edge_agent.protocols.modbus import CONFIGURATION_CODES, Ask, Master, Span, mask_request, write_request
-from edge_agent.protocols.modbus_steps import step
+from edge_agent.protocols.modbus_steps import rest, step
 from edge_agent.protocols.session import Failure, Garbled, LinkDown, Refused, Silence
 
 _SCAN_TIMEOUT_MS = 300
@@ -163,6 +163,7 @@ class Visitor:
             except Failure as failure:
                 if ahead.must_work:
                     return step_problem(self._bus, device, ahead, failure)
+                self._driver.run(rest(ahead.step), Watch())
         now_ms = self._clock.monotonic_ms()
         self._spoken_ms[device.id] = now_ms
         preparation.done(steps, now_ms)

@@ -6,21 +6,23 @@ from edge_agent.model.points import Step
 from edge_agent.protocols.modbus import Master
 from edge_agent.protocols.modbus_frames import Expected
 from edge_agent.protocols.modbus_pdus import write_expected, write_request
-from edge_agent.protocols.session import Garbled, Pause, Refused, Session, Silence
+from edge_agent.protocols.session import Pause, Session
 
 
 def step(master: Master, unit: int, wanted: Step, timeout_ms: int, pause_ms: int = 0) -> Session[None]:
-    """One step, sent once. Raises as `Master.read`, in that case too after the time for which the device is to be left alone."""
+    """One step, sent once, and the time for which the device is to be left alone. Raises as `Master.read`, at once.
+
+    A step that failed is not waited for: a dead probe that wants 40 s to warm up would cost its neighbours 40 s with every probe.
+    """
     request, expected = step_request(wanted)
-    failure: Silence | Garbled | Refused | None = None
-    try:
-        yield from master.ask(unit, request, expected, timeout_ms, pause_ms)
-    except (Silence, Garbled, Refused) as met:
-        failure = met
+    yield from master.ask(unit, request, expected, timeout_ms, pause_ms)
+    yield from rest(wanted)
+
+
+def rest(wanted: Step) -> Session[None]:
+    """The time for which the device is to be left alone: also after a wake-up, which nobody answers."""
     if wanted.wait_ms:
         yield Pause(wanted.wait_ms)
-    if failure is not None:
-        raise failure
 
 
 def step_request(wanted: Step) -> tuple[bytes, Expected]:

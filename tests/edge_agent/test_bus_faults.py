@@ -128,7 +128,17 @@ def test_woken_after_a_rest_even_though_it_does_not_answer_that() -> None:
     bus.run(70_000)
     assert [reading.value for reading in bus.of(10)] == [value(1, 0)] * 3
     assert [function for function, _ in functions(bus) if function == 6] == [6] * 3
+    woken = [after[0] - wake[0] for wake, after in pairwise(bus.link.asked) if wake[2][0] == 6]
+    assert min(woken) >= 200 + 50, "it is given the time to wake up although it said nothing"
     assert bus.happenings == []
+
+
+def test_a_dead_device_with_a_long_warm_up_costs_its_neighbour_no_warm_up() -> None:
+    setup = (Step("holding", 900, (1,), 40_000, 6),)
+    probe, neighbour = device(1, period_ms=10_000, setup=setup), device(2)
+    bus = SimulatedBus(line(probe, neighbour), lambda unit, pdu, now: None if unit == 1 else answered(unit, pdu))
+    bus.run(HOUR_MS // 2)
+    assert len(bus.of(20)) >= 0.97 * HOUR_MS / 2 / 1000
 
 
 def test_a_trigger_goes_before_each_cycle() -> None:
