@@ -86,7 +86,7 @@ class BusRunner:
         self._untold = self._polling.first
 
     def lessons(self) -> LessonsOf:
-        """What is known of its devices, for later runs; a minute ago at most."""
+        """What is known of its devices, for later runs."""
         return self._polling.lessons
 
     def _polling_with(self, lessons: LessonsOf) -> Polling:

@@ -38,6 +38,7 @@ class Learning:
         self._schedule = schedule
         self._pace = pace
         self._looked_ms = now_ms
+        self._devices: Sequence[Polled] = ()
         self._waiting: dict[str, Lessons] = {}
         """What is known of devices and not in the plan yet."""
         self.lessons: LessonsOf = {}
@@ -48,7 +49,7 @@ class Learning:
 
     def begin(self, devices: Sequence[Polled], seed: int, now_ms: int) -> Told:
         """The first requests. What was refused in earlier runs is refused still, and is asked for within the hour."""
-        told = NOTHING
+        told, self._devices = NOTHING, devices
         for number, device in enumerate(devices):
             device.retry_ms = now_ms + _RETRY_MS // 24 * (1 + (seed + number) % 23)
             for poll in self._plan.polls_of(device.settings.id):
@@ -59,15 +60,15 @@ class Learning:
                 wait_ms = REFUSED_PERIOD_MS * (1 + (seed + 7 * place) % 60) // 60
                 self._requests.slow(request, REFUSED_PERIOD_MS, now_ms + wait_ms)
                 told = both(told, *(device.health.point_refused(point, now_ms, code) for point in atom.points))
-        self._publish(devices)
+        self._publish()
         return told
 
-    def look(self, devices: Sequence[Polled], now_ms: int) -> None:
+    def look(self, now_ms: int) -> None:
         """Once a minute: what was measured and learned goes into the plan, and now and then a hole is tried again."""
         if now_ms - self._looked_ms < _LOOK_MS:
             return
         self._looked_ms = now_ms
-        for device in devices:
+        for device in self._devices:
             id, measured_ms = device.settings.id, device.answers.measured_ms
             if id in self._waiting:
                 self.settle(device, now_ms)
@@ -82,8 +83,7 @@ class Learning:
             elif measured_ms is not None and self._plan.is_news(id, measured_ms):
                 if self._plan.measured(id, measured_ms):
                     self._requests.follow(device, self._plan.polls_of(id), now_ms)
-                self._publish(devices)
-        self._publish(devices)
+                self._publish()
 
     def of(self, device: Polled) -> Lessons:
         """With what is not in the plan yet."""
@@ -134,10 +134,12 @@ class Learning:
         lessons = self._waiting.pop(id)
         if self._plan.learned(id, lessons):
             self._requests.follow(device, self._plan.polls_of(id), now_ms)
+        self._publish()
 
     def _learn(self, device: Polled, lessons: Lessons, now_ms: int) -> None:
         self._waiting[device.settings.id] = lessons
         self.settle(device, now_ms)
+        self._publish()
 
     def _may_change(self, device: Polled) -> bool:
         """True if it answers, and none of its requests shows or is about to show a fault."""
@@ -145,9 +147,9 @@ class Learning:
             return False
         return not any(request.cut is not None or request.slowed for request in self._requests.of(device))
 
-    def _publish(self, devices: Sequence[Polled]) -> None:
+    def _publish(self) -> None:
         if self._plan.is_changed:
             self.planned = self._plan.now()
             self._pace.begin(self._plan.fastest_ms)
-        known = {device.settings.id: self.of(device) for device in devices}
+        known = {device.settings.id: self.of(device) for device in self._devices}
         self.lessons = {id: lessons for id, lessons in known.items() if lessons != NO_LESSONS}

@@ -131,7 +131,7 @@ class Polling:
 
     def look(self, now_ms: int) -> None:
         """To be called now and then: what was measured and learned goes into the plan."""
-        self._learning.look(self._devices, now_ms)
+        self._learning.look(now_ms)
 
     def identified(self, device: Polled, firmware: str, now_ms: int) -> None:
         """A device was asked who it is. firmware: empty where it does not say."""

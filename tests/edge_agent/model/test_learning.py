@@ -45,6 +45,9 @@ SIXTEEN = bus(*(point(i, 4 * i, 1000) for i in range(16)), turnaround_ms=60)
 
 def test_a_hole_is_found_by_bisection_and_the_rest_is_read_around_it() -> None:
     run = Run(SIXTEEN, without(41, 42))
+    run.until(5000)
+    assert run.polling.lessons == {"d": Lessons(holes=(Hole("holding", 41, 44),))}, "at once: the agent may end any time"
+    assert [poll.whole.count for _, poll in run.polling.planned.placed] == [41, 17]
     run.until(30_000)
     assert len(refusals(run)) == 2 * 4  # 16, 8, 4 and 2 points, each said twice
     assert asked(run, 5000) == {(0, 41), (44, 17)}
