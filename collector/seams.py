@@ -102,6 +102,10 @@ class Store(Protocol):
         """Stores batches and cursor. On return both are durable. Raises StoreAway, StoreRefused, StorageFailed."""
         ...
 
+    def tidy(self) -> bool:
+        """One step of upkeep, for the writing thread while there is nothing to write. False if nothing is to do. Never raises."""
+        ...
+
     def series(self, site: str | None = None) -> Sequence[SeriesInfo]:
         """All known series, or one site's."""
         ...

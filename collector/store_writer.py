@@ -32,7 +32,7 @@ class StoreWriter(Consumer):
         following.give_up(self._clock.utc_ms() - GIVE_UP_MS)
         records = self._log.read(following.position, RECORDS)
         if not records:
-            return 1.0
+            return 0.0 if self._store.tidy() else 1.0
         ready = following.feed(records)
         batches = [StoreBatch(_key(one), one.columns) for one in ready if one.columns]
         self._until_done(lambda: self._store.write(batches, following.safe))

@@ -1,7 +1,8 @@
 """Does I/O: the embedded store on SQLite - batches as they came, by gateway and time, a table of latest values, one cursor.
 
 A batch is written once whatever its number of series (a tree of (series, time) rows collapses at many series). Two readings of one
-series at one instant are one: the later written one counts. Quiet hours are rolled up by minutes for charts (embedded_hours.py).
+series at one instant are one: the later written one counts. Hours that are quiet become chunks by series (embedded_hours.py), days
+that are over one chunk for each series (embedded_days.py).
 """
 
 from __future__ import annotations
@@ -19,11 +20,12 @@ from collector.domain.identity import GatewayId, SeriesKey
 from collector.domain.series import AHEAD_MS, Sample, SeriesInfo
 from collector.seams import StorageFailed, StoreBatch
 from collector.stores import StoreSettings
+from collector.stores import embedded_days as days
 from collector.stores import embedded_hours as hours
 from collector.stores.embedded_rescue import renew
 from collector.stores.embedded_rows import pack_attributes, pack_columns, pack_value, unpack_attributes, unpack_value
 from collector.stores.embedded_schema import COLUMNS, READER_KIB, open_database, open_sound, opening
-from collector.stores.rollup import HOUR_MS, MINUTE_MS, Minute, minute_window, thin
+from collector.stores.rollup import HOUR_MS, MINUTE_MS, Minute, thin, whole_window
 from edge_agent.common.clock import Clock, SystemClock
 from edge_agent.common.file_rescue import asides
 from edge_agent.common.hazard import hazard
@@ -33,6 +35,8 @@ from edge_agent.common.row_checks import sound
 
 KIND = "embedded"
 FILE = "store.sqlite"
+TIDY_STEPS = 4
+"""Hours or days that are rolled up after each write, at most."""
 FEW_BATCHES = 100
 """A smaller write lets go of the pages it touched: kept, they fill the cache over the first hours. The kernel has them."""
 T = TypeVar("T")
@@ -72,6 +76,7 @@ class EmbeddedStore:
         self._all.append(self._writer)
         with opening(path):
             self._asides = asides(path)
+            self._last_batch = _last_batch(self._writer)
             self._known = {known.info.key: known for known in _load_series(self._writer, None)}
         self._changed: dict[SeriesKey, _Known | None] = {}
         """What the write at hand replaced in `_known`."""
@@ -107,22 +112,29 @@ class EmbeddedStore:
                 database.executemany(_NEWER, rows)
                 for gateway, those in touched.items():
                     hours.mark(database, gateway, those, now_ms)
-                database.execute("INSERT OR REPLACE INTO meta(name, value) VALUES('cursor', ?)", (cursor,))
+                known = (("cursor", cursor), ("batch", self._last_batch))
+                database.executemany("INSERT OR REPLACE INTO meta(name, value) VALUES(?,?)", known)
                 hazard("store.commit.before")
             hazard("store.commit.after")
         except sqlite3.Error as error:
             self._forget_changes()
             raise StorageFailed(str(error)) from error
-        self.tidy()
+        for _ in range(TIDY_STEPS):
+            if not self.tidy():
+                break
         if len(batches) < FEW_BATCHES:
             release_pages(self._writer)
 
     def tidy(self) -> bool:
-        """Rolls up one hour that has been quiet long enough; False if there is none. A failure is noted and tried again later."""
+        """Rolls up one hour that has been quiet long enough, or seals a day; False if there is none.
+
+        A failure is noted and tried again later.
+        """
+        now_ms = self._clock.utc_ms()
         try:
-            return hours.roll_one(self._writer, self._clock.utc_ms())
+            return hours.roll_one(self._writer, now_ms) or days.seal_one(self._writer, now_ms)
         except sqlite3.Error as error:
-            _log.warning("an hour cannot be rolled up: %s", error)
+            _log.warning("an hour or a day cannot be rolled up: %s", error)
             return False
 
     def series(self, site: str | None = None) -> list[SeriesInfo]:
@@ -144,15 +156,17 @@ class EmbeddedStore:
     def range(self, key: SeriesKey, from_ms: int, to_ms: int, max_points: int | None = None) -> list[Sample]:
         """Readings with from_ms <= time < to_ms, one per instant, in order of time; thinned to about max_points.
 
-        Intervals of a minute or more begin at whole minutes and come from roll-ups where these are ready.
+        Intervals of a minute or more begin at whole minutes, of an hour or more at whole hours, and come from roll-ups.
         """
         if max_points is None:
             return self._of_series(key, lambda db, id: hours.readings(db, key, id, from_ms, to_ms), list[Sample]())
-        if to_ms - from_ms < MINUTE_MS * (max_points // 2):
+        width_ms = (to_ms - from_ms) // max(1, max_points // 2)
+        if width_ms < MINUTE_MS:
             found = self._of_series(key, lambda db, id: hours.readings(db, key, id, from_ms, to_ms), list[Sample]())
             return thin(found, from_ms, to_ms, max_points)
-        found = self._of_series(key, lambda db, id: hours.charted(db, key, id, from_ms, to_ms), list[Sample]())
-        return thin(found, *minute_window(from_ms, to_ms, max_points), max_points)
+        by_hours = width_ms >= HOUR_MS
+        found = self._of_series(key, lambda db, id: hours.charted(db, key, id, from_ms, to_ms, by_hours), list[Sample]())
+        return thin(found, *whole_window(from_ms, to_ms, max_points, HOUR_MS if by_hours else MINUTE_MS), max_points)
 
     def minutes(self, key: SeriesKey, from_ms: int, to_ms: int) -> list[Minute]:
         """Roll-ups of the minutes that touch the window; minutes without readings are left out."""
@@ -187,12 +201,12 @@ class EmbeddedStore:
         instants = list({id(column.times): column.times for column in columns}.values())  # columns share them
         first_ms, last_ms = min(map(min, instants)), max(map(max, instants))
         packed = pack_columns(columns, first_ms, lambda info, at_ms: self._number(database, info, at_ms))
-        written = database.execute(
-            "INSERT OR IGNORE INTO batch(site, gateway, epoch, lane, seq, first_ms, last_ms, columns) VALUES(?,?,?,?,?,?,?,?)",
-            (*batch.key, first_ms, last_ms, packed),
-        )
+        query = "INSERT OR IGNORE INTO batch(id, site, gateway, epoch, lane, seq, first_ms, last_ms, columns)"
+        row = (self._last_batch + 1, *batch.key, first_ms, last_ms, packed)
+        written = database.execute(f"{query} VALUES(?,?,?,?,?,?,?,?,?)", row)
         if written.rowcount == 0:
             return
+        self._last_batch += 1
         gateway = GatewayId(batch.key.site, batch.key.gateway)
         if last_ms - first_ms > self._spans.get(gateway, -1):
             hours.widen(database, gateway, last_ms - first_ms)
@@ -286,6 +300,13 @@ def _latest_place(times: Sequence[int], until_ms: int) -> int | None:
     if latest_ms is not None and latest_ms > until_ms:
         latest_ms = max((time_ms for time_ms in times if time_ms <= until_ms), default=None)
     return None if latest_ms is None else times.index(latest_ms)
+
+
+def _last_batch(database: sqlite3.Connection) -> int:
+    """The highest id that a batch ever had: hours are rolled up to one, so none may come twice."""
+    query = "SELECT max(coalesce((SELECT max(id) FROM batch), 0), coalesce((SELECT max(upto) FROM rolled), 0),"
+    query += f" coalesce((SELECT value FROM meta WHERE name = 'batch' AND {_META}), 0))"
+    return int(database.execute(query).fetchone()[0])
 
 
 def _load_series(database: sqlite3.Connection, site: str | None) -> list[_Known]:

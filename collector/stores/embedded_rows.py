@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import msgspec
 
 from collector.domain.identity import SeriesKey
 from collector.domain.series import Sample, SeriesColumn, SeriesInfo
-from collector.stores.rollup import Minute
 from edge_agent.contract.message import Limits, Text, Value
 
 _Value = float | int | bool | str | None
@@ -46,19 +45,9 @@ class _Columns(msgspec.Struct, frozen=True, array_like=True):
     columns: list[_Column]
 
 
-class _Hour(msgspec.Struct, frozen=True, array_like=True):
-    times: list[int]
-    """The readings that a chart needs; ms since the hour's begin."""
-    values: list[_Value]
-    qualities: list[int]
-    minutes: list[tuple[int, int, int, float, float | None, float | None, _Value, _Value]]
-    """Minute of the hour, count, numbers, total, low, high, first, last."""
-
-
 pack_value = msgspec.msgpack.Encoder().encode
 unpack_value: Callable[[bytes], Value] = msgspec.msgpack.Decoder(_Value).decode
 _columns = msgspec.msgpack.Decoder(_Columns)
-_hour = msgspec.msgpack.Decoder(_Hour)
 _attributes = msgspec.msgpack.Decoder(Attributes)
 
 
@@ -92,25 +81,6 @@ def unpack_columns(packed: bytes, first_ms: int, wanted: int | None = None) -> I
             now += step
             samples.append(Sample(now, column.values[place], column.qualities[place] if column.qualities else 0))
         yield column.series, samples
-
-
-def pack_hour(start_ms: int, rolled: Iterable[tuple[Minute, list[Sample]]]) -> tuple[int, bytes]:
-    """How many instants an hour of one series has, and its roll-up."""
-    kept: list[Sample] = []
-    rows = []
-    for minute, samples in rolled:
-        kept += samples
-        of_hour = (minute.start_ms - start_ms) // 60_000
-        rows.append((of_hour, minute.count, minute.numbers, minute.total, minute.low, minute.high, minute.first, minute.last))
-    hour = _Hour([s.time_ms - start_ms for s in kept], [s.value for s in kept], [s.quality for s in kept], rows)
-    return sum(row[1] for row in rows), zlib.compress(pack_value(hour), 6)
-
-
-def unpack_hour(packed: bytes, start_ms: int) -> tuple[list[Sample], list[Minute]]:
-    """The readings a chart needs of one series and hour, and its minutes."""
-    hour = _hour.decode(zlib.decompress(packed))
-    kept = [Sample(start_ms + t, v, q) for t, v, q in zip(hour.times, hour.values, hour.qualities, strict=True)]
-    return kept, [Minute(start_ms + row[0] * 60_000, *row[1:]) for row in hour.minutes]
 
 
 def pack_attributes(info: SeriesInfo) -> bytes:

@@ -12,7 +12,7 @@ from edge_agent.common.problem import Problem, ProblemError
 from edge_agent.common.row_checks import find_damage, guard, teach
 from edge_agent.common.wal import is_cut_short, settle
 
-SCHEMA = 2
+SCHEMA = 3
 CHECKED_BYTES = 256 << 20
 """Up to this size the whole file is looked at when the collector starts; larger ones row by row, as they are read."""
 WRITER_KIB, READER_KIB = 8192, 512
@@ -35,20 +35,37 @@ CREATE TABLE span(site TEXT NOT NULL, gateway TEXT NOT NULL, ms INTEGER NOT NULL
 CREATE TABLE due(site TEXT NOT NULL, gateway TEXT NOT NULL, hour INTEGER NOT NULL, marked_ms INTEGER NOT NULL,
     PRIMARY KEY(site, gateway, hour)) WITHOUT ROWID;
 CREATE INDEX due_order ON due(marked_ms);
-CREATE TABLE rolled(series INTEGER NOT NULL, hour INTEGER NOT NULL, count INTEGER NOT NULL, minutes BLOB NOT NULL,
-    PRIMARY KEY(series, hour)) WITHOUT ROWID;
 CREATE TABLE latest(series INTEGER PRIMARY KEY, time_ms INTEGER NOT NULL, value BLOB NOT NULL, quality INTEGER NOT NULL);
 """
+CHUNKS = """
+CREATE TABLE rolled(series INTEGER NOT NULL, hour INTEGER NOT NULL, upto INTEGER NOT NULL, count INTEGER NOT NULL,
+    chunk BLOB NOT NULL, chart BLOB, PRIMARY KEY(series, hour)) WITHOUT ROWID;
+CREATE TABLE sealed(id INTEGER PRIMARY KEY, series INTEGER NOT NULL, day INTEGER NOT NULL, count INTEGER NOT NULL,
+    chunk BLOB NOT NULL, chart BLOB, hours BLOB NOT NULL, UNIQUE(series, day));
+CREATE TABLE unsealed(site TEXT NOT NULL, gateway TEXT NOT NULL, day INTEGER NOT NULL,
+    PRIMARY KEY(day, site, gateway)) WITHOUT ROWID;
+"""
+"""Since schema 3. rolled: hours, upto: the last batch whose readings are in it; sealed: days; chart: what a chart of minutes needs,
+where that is less; hours: what one of hours needs. unsealed: days that have hours in `rolled`."""
+FROM_2 = """
+INSERT OR IGNORE INTO due(site, gateway, hour, marked_ms)
+    SELECT DISTINCT site, gateway, hour, 0 FROM rolled JOIN series ON series.id = rolled.series;
+DROP TABLE rolled;
+"""
+"""Roll-ups of schema 2 hold less than the readings; they are made anew from the batches, which were all kept."""
 COLUMNS = {
     "batch": ("id", "site", "gateway", "epoch", "lane", "seq", "first_ms", "last_ms", "columns"),
     "series": ("id", "site", "gateway", "device", "point", "attributes", "since_ms"),
     "history": ("series", "from_ms", "attributes"),
     "latest": ("series", "time_ms", "value", "quality"),
-    "rolled": ("series", "hour", "count", "minutes"),
+    "rolled": ("series", "hour", "upto", "count", "chunk", "chart"),
+    "sealed": ("id", "series", "day", "count", "chunk", "chart", "hours"),
     "span": ("site", "gateway", "ms"),
     "meta": ("name", "value"),
 }
-"""Tables with a checksum in each row (since schema 2)."""
+"""Tables with a checksum in each row."""
+_NEW = {table: COLUMNS[table] for table in ("rolled", "sealed")}
+"""Those that schema 2 has not."""
 
 
 def open_database(path: Path, cache_kib: int = WRITER_KIB) -> sqlite3.Connection:
@@ -67,8 +84,9 @@ def open_database(path: Path, cache_kib: int = WRITER_KIB) -> sqlite3.Connection
             database.execute(f"PRAGMA {pragma}").fetchall()
         teach(database)
         if version < SCHEMA:
-            made = TABLES if version == 0 else ""
-            database.executescript(f"BEGIN IMMEDIATE; {made} {guard(COLUMNS)} PRAGMA user_version={SCHEMA}; COMMIT;")
+            made = TABLES if version == 0 else FROM_2
+            guarded = guard(_NEW if version == 2 else COLUMNS)
+            database.executescript(f"BEGIN IMMEDIATE; {made} {CHUNKS} {guarded} PRAGMA user_version={SCHEMA}; COMMIT;")
     return database
 
 

@@ -74,6 +74,10 @@ class InfluxStore:
         self._sidecar.advance(cursor, changed.values(), rejected)
         self._known |= changed
 
+    def tidy(self) -> bool:
+        """The server keeps itself in order."""
+        return False
+
     def rejected(self) -> list[tuple[str, str]]:
         """(reason, line) of what the server refused."""
         return self._sidecar.rejected()

@@ -45,12 +45,12 @@ def thin(samples: Sequence[Sample], from_ms: int, to_ms: int, max_points: int) -
     return kept
 
 
-def minute_window(from_ms: int, to_ms: int, max_points: int) -> tuple[int, int]:
-    """The smallest window around from_ms..to_ms whose intervals are whole minutes: there roll-ups thin as exactly as readings."""
+def whole_window(from_ms: int, to_ms: int, max_points: int, width_ms: int) -> tuple[int, int]:
+    """The smallest window around from_ms..to_ms whose intervals are whole widths: there roll-ups thin as exactly as readings."""
     intervals = max(1, max_points // 2)
-    start_ms = from_ms // MINUTE_MS * MINUTE_MS
-    minutes = -(-(to_ms - start_ms) // (intervals * MINUTE_MS))
-    return start_ms, start_ms + max(1, minutes) * intervals * MINUTE_MS
+    start_ms = from_ms // width_ms * width_ms
+    widths = -(-(to_ms - start_ms) // (intervals * width_ms))
+    return start_ms, start_ms + max(1, widths) * intervals * width_ms
 
 
 def minutes(samples: Sequence[Sample]) -> Iterator[tuple[Minute, list[Sample]]]:
@@ -63,6 +63,11 @@ def minutes(samples: Sequence[Sample]) -> Iterator[tuple[Minute, list[Sample]]]:
             rows[0].value, rows[-1].value,
         )  # fmt: skip
         yield minute, extremes(rows)
+
+
+def extremes_by(samples: Sequence[Sample], width_ms: int) -> list[Sample]:
+    """The readings that a chart needs of each interval of this width, which begin at multiples of it."""
+    return [kept for _, bucket in groupby(samples, lambda s: s.time_ms // width_ms) for kept in extremes(list(bucket))]
 
 
 def extremes(bucket: Sequence[Sample]) -> list[Sample]:

@@ -201,6 +201,10 @@ class SimStore:
         if fails:
             raise StorageFailed("input/output error")
 
+    def tidy(self) -> bool:
+        """Nothing to keep in order."""
+        return False
+
     def apply(self, batches: Sequence[StoreBatch], cursor: int) -> None:
         """Values and cursor together."""
         cells = self.cells

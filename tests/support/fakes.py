@@ -96,6 +96,9 @@ class FakeStore:
                 samples |= {time_ms: Sample(time_ms, value, quality) for time_ms, value, quality in rows}
         self._cursor = cursor
 
+    def tidy(self) -> bool:
+        return False
+
     def series(self, site: str | None = None) -> list[SeriesInfo]:
         return [info for key, info in self._series.items() if site in (None, key.site)]
 

@@ -1,4 +1,4 @@
-"""Does I/O: the embedded store under torture, with roll-ups."""
+"""Does I/O: the embedded store under torture, with roll-ups and sealed days."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ HOUR_MS = 3_600_000
 
 
 class _Clock:
-    """Quiet hours are due to be rolled up: the clock jumps whenever it is looked at."""
+    """Quiet hours are due to be rolled up, and days to be sealed: the clock jumps whenever it is looked at."""
 
     def __init__(self) -> None:
         self.now_ms = T0 + 10 * HOUR_MS
@@ -25,7 +25,7 @@ class _Clock:
         return self.now_ms
 
     def utc_ms(self) -> int:
-        self.now_ms += 90_000
+        self.now_ms += 1_500_000
         return self.now_ms
 
 
