@@ -79,8 +79,6 @@ class Master:
         self._exchange = self._exchanges.exchange
         self._debts, self._doubts = self._exchanges.memory.debts, self._exchanges.memory.doubts
         self._rested: set[int] = set()
-        self._identifiable: set[int] = set()
-        """Units that answer a question for their identification, if only by refusing it."""
         self._unheard: Counter[int] = Counter()
         """By unit: how often it said nothing to that."""
         self._prepared: set[int] = set()
@@ -108,8 +106,9 @@ class Master:
         self, unit: int, span: Span, address: int, words: Sequence[int], timeout_ms: int, pause_ms: int = 0
     ) -> Session[tuple[int, ...]]:
         """Writes registers, then reads holding registers, in one request (function 23). Never repeated. Raises as `read`."""
-        request = read_write_request(span, address, words)
-        pdu = yield from self._exchange(unit, request, read_write_expected(span), timeout_ms, pause_ms)
+        request, expected = read_write_request(span, address, words), read_write_expected(span)
+        yield from self._fence(unit, expected.shape, timeout_ms, pause_ms)
+        pdu = yield from self._exchange(unit, request, expected, timeout_ms, pause_ms)
         return read_write_words(span, pdu)
 
     def write(self, unit: int, request: bytes, timeout_ms: int, pause_ms: int = 0) -> Session[None]:
@@ -117,10 +116,13 @@ class Master:
 
         Never repeated: after a failure nobody knows whether the device took it; that is for the caller to find out by reading.
         """
-        yield from self._exchange(unit, request, write_expected(request), timeout_ms, pause_ms)
+        expected = write_expected(request)
+        yield from self._fence(unit, expected.shape, timeout_ms, pause_ms)
+        yield from self._exchange(unit, request, expected, timeout_ms, pause_ms)
 
     def ask(self, unit: int, request: bytes, expected: Expected, timeout_ms: int, pause_ms: int = 0) -> Session[bytes]:
-        """The reply to any request, sent once. Raises as `read`."""
+        """The reply to any request, sent once. Raises as `read`. It may be that to an earlier one that was the same in all fields
+        that a reply repeats: for steps ahead of a read, whose answers say nothing."""
         self._prepared.add(unit)
         return (yield from self._exchange(unit, request, expected, timeout_ms, pause_ms))
 
@@ -142,17 +144,13 @@ class Master:
         request, expected = read_request(ask.span), read_expected(ask.span)
         failures = repeats = 0
         self._doubts.passed(ask.unit, ask.rested_ms)
-        if self._debts.any(ask.unit):
-            yield from self._exchanges.hear()
-        if ask.unit in self._rested:
-            self._rested.discard(ask.unit)
-            self._debts.rested(ask.unit)
+        yield from self._take_note(ask.unit)
         if ask.unit not in self._prepared:
             yield from self._learn(ask)
         self._prepared.discard(ask.unit)
         while True:
             try:
-                if self._debts.any(ask.unit):
+                if self._debts.includes(ask.unit, expected.shape):
                     yield from self._settle(ask, 0 if failures + repeats else ask.rested_ms)
                 return (yield from self._exchange(ask.unit, request, expected, ask.timeout_ms, ask.pause_ms))
             except (Silence, Garbled):
@@ -169,12 +167,32 @@ class Master:
                 yield Pause(_BUSY_PAUSE_MS)
             self.tally.retries += 1
 
+    def _take_note(self, unit: int) -> Session[None]:
+        """Hears what came of what is owed, and forgives what a rest makes forgivable."""
+        if self._debts.any(unit):
+            yield from self._exchanges.hear()
+        if unit in self._rested:
+            self._rested.discard(unit)
+            self._debts.rested(unit)
+
+    def _fence(self, unit: int, wanted: Shape, timeout_ms: int, pause_ms: int) -> Session[None]:
+        """For what is sent once: no reply is owed that could be taken for the one wanted. Raises Silence, then nothing was sent."""
+        yield from self._take_note(unit)
+        for _ in range(_SETTLING_QUESTIONS):
+            if not self._debts.includes(unit, wanted):
+                return
+            if not (yield from self._identifies(unit, timeout_ms, pause_ms)):
+                break
+        if self._debts.includes(unit, wanted):
+            raise Silence
+
     def _settle(self, ask: Ask, rested_ms: int) -> Session[None]:
         """Makes sure that no reply is owed that could be taken for the one wanted. Raises Silence where that cannot be had.
 
         rested_ms: for so long nothing was said to the device.
         """
         wanted, other = read_expected(ask.span).shape, self._alternative(ask)
+        was_given_up = self._exchanges.memory.was_given_up(ask.unit)
         for _ in range(_SETTLING_QUESTIONS):
             if not self._debts.includes(ask.unit, wanted):
                 return
@@ -182,7 +200,7 @@ class Master:
                 self._debts.excuse(ask.unit)
                 return
             if other is None:
-                if not (yield from self._identifies(ask, ask.timeout_ms)):
+                if not (yield from self._identifies(ask.unit, ask.timeout_ms, ask.pause_ms)):
                     break
                 continue
             try:
@@ -190,7 +208,9 @@ class Master:
             except Refused as refused:  # an answer as good as any, where the device itself says so
                 if refused.code in GATEWAY_CODES:
                     raise
-        if other is None and ask.unit not in self._identifiable:  # a window was waited for: rest enough for one that is mute
+        if other is None and not self._is_identifiable(ask.unit):  # two windows are rest enough for one that is mute
+            if was_given_up or self._exchanges.memory.was_given_up(ask.unit):
+                yield Pause(ask.timeout_ms)
             self._debts.excuse(ask.unit)
             self._doubts.suspect(ask.unit)
         elif self._debts.includes(ask.unit, wanted):
@@ -198,27 +218,30 @@ class Master:
 
     def _learn(self, ask: Ask) -> Session[None]:
         """Of a device that answers, and of which nothing else may be read: whether it could be asked for its identification."""
-        if ask.unit in self._identifiable or self._unheard[ask.unit] >= _LEARNING_QUESTIONS:
+        if self._is_identifiable(ask.unit) or self._unheard[ask.unit] >= _LEARNING_QUESTIONS:
             return
-        if self._exchanges.memory.has_heard(ask.unit) and self._alternative(ask) is None:
+        if self._exchanges.memory.has_answered(ask.unit) and self._alternative(ask) is None:
             with suppress(Refused):
-                yield from self._identifies(ask, min(ask.timeout_ms, _LEARNING_MS))
+                yield from self._identifies(ask.unit, min(ask.timeout_ms, _LEARNING_MS), ask.pause_ms)
 
-    def _identifies(self, ask: Ask, timeout_ms: int) -> Session[bool]:
+    def _identifies(self, unit: int, timeout_ms: int, pause_ms: int) -> Session[bool]:
         """True if the device answers a question for its identification. Raises Refused where a gateway speaks for it."""
         timeouts, exceptions = self.tally.timeouts, self.tally.exceptions
         try:
-            yield from self._exchange(ask.unit, _IDENTIFY + b"\0", Expected(_IDENTIFY, 0), timeout_ms, ask.pause_ms)
+            yield from self._exchange(unit, _IDENTIFY + b"\0", Expected(_IDENTIFY, 0), timeout_ms, pause_ms)
         except Refused as refused:
             if refused.code in GATEWAY_CODES:
                 raise
             self.tally.exceptions = exceptions  # no fault of the device: few have an identification
         except (Silence, Garbled):
             self.tally.timeouts = timeouts
-            self._unheard[ask.unit] += 1
+            self._unheard[unit] += 1
             return False
-        self._identifiable.add(ask.unit)
         return True
+
+    def _is_identifiable(self, unit: int) -> bool:
+        """True for one that answered a question for its identification, if only by refusing it, be it late."""
+        return self._exchanges.memory.has_answered(unit, _IDENTIFY[0])
 
     def _alternative(self, ask: Ask) -> Span | None:
         """The shortest span that may be asked of the device and is answered by another length than the one wanted.

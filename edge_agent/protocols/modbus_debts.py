@@ -165,23 +165,39 @@ class Memory:
         self.doubts = Doubts()
         self._shapes: dict[int, set[Shape]] = {}
         self._last: dict[int, bytes] = {}
+        self._functions: dict[int, set[int]] = {}
+        self._given_up: set[int] = set()
 
     @property
     def shapes(self) -> Mapping[int, set[Shape]]:
         """By unit: what it was asked for."""
         return self._shapes
 
-    def has_heard(self, unit: int) -> bool:
-        """True where the unit answered something."""
-        return unit in self._last
+    def has_answered(self, unit: int, function: int | None = None) -> bool:
+        """True where the unit answered something, or refused it; to this function."""
+        return unit in self._last if function is None else function in self._functions.get(unit, ())
 
     def asked(self, unit: int, shape: Shape) -> None:
         """A question goes out."""
         self._shapes.setdefault(unit, set()).add(shape)
 
+    def missed(self, unit: int, shape: Shape) -> None:
+        """Its window was waited out, and nothing came."""
+        self.debts.missed(unit, shape)
+        self._given_up.discard(unit)
+
+    def given_up(self, unit: int, shape: Shape) -> None:
+        """It was given up before its window was over."""
+        self.debts.missed(unit, shape)
+        self._given_up.add(unit)
+
+    def was_given_up(self, unit: int) -> bool:
+        """True where the newest question without an answer was given up before its window was over."""
+        return unit in self._given_up
+
     def answered(self, unit: int, shape: Shape, pdu: bytes) -> None:
         """Its answer came."""
-        self._last[unit] = pdu
+        self._keep(unit, pdu)
         if pdu[0] & 0x80:
             self.debts.excepted(unit, shape)
         else:
@@ -192,10 +208,14 @@ class Memory:
         for unit, pdu in replies:
             if self._last.get(unit) == pdu or is_of_gateway(pdu):
                 continue
-            self._last[unit] = pdu
+            self._keep(unit, pdu)
             if pdu[0] & 0x80:
                 is_owed = self.debts.paid_by_exception(unit, pdu[0] & 0x7F)
             else:
                 is_owed = any(self.debts.paid(unit, shape) for shape in self._shapes.get(unit, ()) if shape.fits(pdu))
             if not is_owed and not self.debts.any(unit) and not self.debts.is_excused(unit, pdu):
                 self.doubts.contradicted(unit)
+
+    def _keep(self, unit: int, pdu: bytes) -> None:
+        self._last[unit] = pdu
+        self._functions.setdefault(unit, set()).add(pdu[0] & 0x7F)

@@ -6,7 +6,7 @@ of a second device with the same address (modbus_debts.py).
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from edge_agent.model.points import Framing
@@ -56,6 +56,8 @@ class Exchanges:
         self._listen_ms = listen_ms
         self._transaction = first_transaction - 1
         self._stream = TcpStream()
+        self._answered = (-1, 0, b"")
+        """Over TCP, the newest answer: transaction, unit, PDU."""
         self._line_echoes = False
         """An adapter gives back what is sent: the first copy of a request is never its answer."""
 
@@ -82,17 +84,17 @@ class Exchanges:
                 pdu = yield from self._over_tcp(unit, request, expected, timeout_ms)
             else:
                 pdu = yield from self._over_line(unit, request, expected, timeout_ms)
-        except (Silence, Garbled) as failure:
-            memory.debts.missed(unit, shape)
-            self.tally.timeouts += isinstance(failure, Silence)
+        except Silence:
+            memory.missed(unit, shape)
+            self.tally.timeouts += 1
             raise
-        except GeneratorExit:  # the link went in the middle: the reply may come all the same
-            memory.debts.missed(unit, shape)
+        except (Garbled, GeneratorExit):  # the latter: the link went in the middle, and the reply may come all the same
+            memory.given_up(unit, shape)
             raise
         is_exception = pdu[0] == expected.exception
         self.tally.exceptions += is_exception
         if is_of_gateway(pdu):
-            memory.debts.missed(unit, shape)
+            memory.given_up(unit, shape)
         else:
             memory.answered(unit, shape, pdu)
         if memory.doubts.is_doubted(unit):
@@ -174,13 +176,35 @@ class Exchanges:
                 frames = self._stream.feed(chunk)
             except Unreadable:
                 yield from self._lost(chunk)
-            for transaction, from_unit, pdu in frames:
-                if transaction != self._transaction:
-                    continue
-                if from_unit == unit and expected.accepts(pdu):
-                    return pdu
+            found = list(self._own(frames, unit))
+            if any(not expected.accepts(pdu) for pdu in found[:1]):
                 yield from self._lost(chunk)
+            if found:
+                return self._single(unit, found, chunk)
         raise Silence
+
+    def _own(self, frames: Iterable[tuple[int, int, bytes]], unit: int) -> Iterator[bytes]:
+        """What is marked as an answer to the newest question, first come first. A unit that is not the one asked gives b""."""
+        for transaction, from_unit, pdu in frames:
+            if (transaction, from_unit) == self._answered[:2] and self._is_other(pdu, self._answered[2]):
+                self.memory.doubts.contradicted(from_unit)
+            if transaction != self._transaction:
+                continue
+            yield pdu if from_unit == unit else b""
+
+    def _single(self, unit: int, found: Sequence[bytes], chunk: bytes) -> bytes:
+        """The answer, where no other one came with it. Raises TwoAnswers."""
+        if any(self._is_other(pdu, found[0]) for pdu in found[1:]):
+            self.memory.doubts.contradicted(unit)
+            raise TwoAnswers(chunk)
+        self.memory.doubts.heard_out(unit)
+        self._answered = (self._transaction, unit, found[0])
+        return found[0]
+
+    @staticmethod
+    def _is_other(pdu: bytes, answer: bytes) -> bool:
+        """True for a second answer that only another device can have given."""
+        return bool(pdu) and pdu != answer and not is_of_gateway(pdu) and not is_of_gateway(answer)
 
     def _lost(self, chunk: bytes) -> Generator[Action, bytes, None]:
         self._stream.clear()

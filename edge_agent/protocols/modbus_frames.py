@@ -101,7 +101,7 @@ class Expected:
 
     def accepts(self, pdu: bytes) -> bool:
         """True for a whole PDU that may answer the request."""
-        return self.length_of(pdu) == len(pdu)
+        return self.length_of(pdu) == len(pdu) > 1
 
 
 def identification_length(pdu: bytes) -> int:

@@ -34,14 +34,14 @@ def show(accounts: Mapping[Framing, Account], spent_s: float) -> None:
     total = Account()
     for account in accounts.values():
         total.add(account)
-    print("| framing | exchanges | with a fault | reads | values | no value | damage that nobody can tell | wrong values |")
-    print("|---|---|---|---|---|---|---|---|")
+    print("| framing | exchanges | with a fault | reads, writes | values | no value | one of two | unseen damage | wrong |")
+    print("|---|---|---|---|---|---|---|---|---|")
     for name, account in [*accounts.items(), ("all", total)]:
-        unseen, wrong = account.verdicts["unseen damage"], account.verdicts["wrong"]
+        two, unseen, wrong = (account.verdicts[verdict] for verdict in ("one of two", "unseen damage", "wrong"))
         none = account.reads - account.values
         print(
             f"| {name} | {account.questions:,} | {account.faulty:,} | {account.reads:,} | {account.values:,} "
-            f"| {none:,} | {unseen} | **{wrong}** |"
+            f"| {none:,} | {two:,} | {unseen} | **{wrong}** |"
         )
     print("\nplanted: " + ", ".join(f"{kind} {count:,}" for kind, count in sorted(total.planted.items())))
     print("no value: " + ", ".join(f"{kind} {count:,}" for kind, count in sorted(total.failures.items())))

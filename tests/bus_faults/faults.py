@@ -19,6 +19,9 @@ NETWORK = {
     "exception": 6, "gateway": 8, "closed-before": 3, "closed-after": 4, "closed-inside": 3,
 }  # fmt: skip
 STREAM = {**SERIAL, "closed-before": 2, "closed-after": 3, "closed-inside": 2}
+_REPEATED = (5, 6, 22)
+"""Writes answered by the question itself. An adapter that echoes once in a while makes an answer of each that nobody can tell from
+the device's: these are planted on lines alone that echo always."""
 _UNASKED_COUNT = 77
 """Nobody asks for so many registers: a reply of this count is told by it."""
 
@@ -34,6 +37,8 @@ class Faults:
     """The adapter gives back everything."""
     closes: bool = False
     """The gateway ends the connection behind each answer."""
+    latest_ms: float = 24_000.0
+    """No answer comes later than that."""
     mixes: bool = False
     """The gateway hands on whatever comes from its serial side under the newest number."""
     planted: Counter[str] = field(default_factory=Counter)
@@ -41,6 +46,8 @@ class Faults:
     def __call__(self, line: Line, question: Question) -> None:
         """Serves one question."""
         drawn = self._draw()
+        if question.pdu[0] in _REPEATED:
+            drawn = [fault for fault in drawn if fault != "echo"]
         line.faulty += bool(drawn or self.echoes or self.closes)
         self.planted.update(drawn)
         if self.echoes or "echo" in drawn:
@@ -65,7 +72,7 @@ class Faults:
         pdu = instrument.reply(question.pdu)
         late_ms = 0.0
         if "late" in drawn:
-            most_ms = 2 * line.timeout_ms if chance.random() < 0.5 else 12_000
+            most_ms = chance.choice((2 * line.timeout_ms, 2 * line.timeout_ms, 12_000, self.latest_ms))
             late_ms = chance.uniform(0.8 * line.timeout_ms, most_ms)
         if "exception" in drawn and pdu is not None:
             pdu = bytes((question.pdu[0] | 0x80, chance.randint(1, 6)))

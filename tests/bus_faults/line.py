@@ -100,6 +100,7 @@ class Line:
     byte_ms: float
     timeout_ms: float
     connections: int = 1
+    place: str = "simulated"
     questions: int = 0
     faulty: int = 0
     """Questions with which at least one fault was planted."""

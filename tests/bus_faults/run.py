@@ -5,16 +5,17 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 from random import Random
-from typing import Literal
+from typing import Any
 
 from edge_agent.io.link import Driver, Watch
 from edge_agent.model.points import Framing, Table
-from edge_agent.protocols.modbus import Ask, Master, Span
-from edge_agent.protocols.session import Failure, LinkDown
+from edge_agent.protocols.modbus import Ask, Master, Span, mask_request, write_request
+from edge_agent.protocols.session import Failure, LinkDown, Session
 from tests.bus_faults import faults as f
 from tests.bus_faults import reference
 from tests.bus_faults.instrument import Instrument
 from tests.bus_faults.line import MS_PER_CHARACTER, Connection, Line, NeverStop, SimulatedClock
+from tests.bus_faults.verdict import verdict_of
 
 FRAMINGS: tuple[Framing, ...] = ("rtu", "ascii", "tcp", "rtu-over-tcp")
 READS_OF_EPISODE = 400
@@ -26,12 +27,17 @@ _COUNTS: dict[Table, tuple[int, ...]] = {
 }  # fmt: skip
 _RESTED_MS = 30_000
 """As edge_agent/bus.py does."""
-Verdict = Literal["right", "unseen damage", "wrong"]
+_WRITTEN_AT = (7, 8, 300)
+_WRITTEN = (1, 2, 2, 9)
+WRITES_RATE = 0.1
+
+
+Asked = Session[Any]
 
 
 @dataclass
 class Account:
-    """What came of many reads."""
+    """What came of many reads and writes."""
 
     reads: int = 0
     questions: int = 0
@@ -73,7 +79,7 @@ class Episode:
         self.timeout_ms = chance.choice((200, 500, 1000))
         self.polled = [self._polled(unit) for unit in chance.sample(range(1, 248 - 50), chance.randint(1, 4))]
         instruments = [self._instrument(polled, place=1) for polled in self.polled]
-        self.has_twins = framing != "tcp" and chance.random() < TWINS_RATE
+        self.has_twins = chance.random() < TWINS_RATE
         if self.has_twins:
             instruments.append(self._instrument(self.polled[0], place=2))
         kinds = f.NETWORK if framing == "tcp" else f.STREAM if is_network else f.SERIAL
@@ -108,74 +114,70 @@ class Episode:
         return Instrument(polled.unit, place, (fast_ms, fast_ms + chance.uniform(0, 60)), oldest_ms, is_mute)
 
     def run(self, reads: int = READS_OF_EPISODE) -> Account:
-        """Reads, and judges each value."""
+        """Reads and now and then writes, and judges each value and each confirmation."""
         for _ in range(reads):
-            self._read()
+            self._turn()
         account = self.account
         account.questions, account.faulty, account.planted = self.line.questions, self.line.faulty, self.faults.planted
         return account
 
-    def _read(self) -> None:
-        chance, account = self.chance, self.account
+    def _turn(self) -> None:
+        chance = self.chance
         polled = chance.choice(self.polled)
-        span = polled.spans[polled.at % len(polled.spans)]
-        polled.at += 1
         self.clock.now += chance.choices((0.0, 200.0, 1000.0, 11_000.0, 40_000.0), (60, 15, 15, 3, 1))[0]
         rested_ms = 0 if polled.spoken_ms is None else int(self.clock.now - polled.spoken_ms)
         if polled.spoken_ms is None or rested_ms > _RESTED_MS:
             self.master.rested(polled.unit)
-        others = tuple(other for other in polled.spans if other != span)
-        ask = Ask(
-            polled.unit, span, self.timeout_ms, chance.choice((0, 0, 0, 5)), chance.choice((0, 1, 1)), others, False, rested_ms
-        )
-        account.reads += 1
+        is_write = polled.spoken_ms is not None and chance.random() < WRITES_RATE
+        wanted, session = self._write(polled) if is_write else self._read(polled, rested_ms)
+        self.account.reads += 1
         try:
-            words = self.driver.run(self.master.read(ask), Watch())
+            words = self.driver.run(session, Watch())
         except LinkDown:
-            account.failures["link"] += 1
+            self.account.failures["link"] += 1
         except Failure as failure:
-            account.failures[failure.word] += 1
+            self.account.failures[failure.word] += 1
         else:
-            account.values += 1
-            self._judge(span, words)
+            self._judge(wanted, words or ())
         polled.spoken_ms = self.clock.now
 
-    def _judge(self, span: Span, words: tuple[int, ...]) -> None:
-        question = self.line.last
-        assert question is not None
-        wanted = reference.Wanted(question.unit, reference.FUNCTION_OF[span.table], span.count)
-        truths = [
-            reference.says(wanted, instrument.answered[question.number])
-            for instrument in self.line.instruments
-            if instrument.unit == question.unit and question.number in instrument.answered
-        ]
-        if words in truths:
-            self.account.verdicts["right"] += 1
-            return
-        verdict = self._origin(wanted, words)
+    def _read(self, polled: Polled, rested_ms: int) -> tuple[reference.Wanted, Asked]:
+        chance = self.chance
+        span = polled.spans[polled.at % len(polled.spans)]
+        polled.at += 1
+        others = tuple(other for other in polled.spans if other != span)
+        pause_ms, retries = chance.choice((0, 0, 0, 5)), chance.choice((0, 1, 1))
+        ask = Ask(polled.unit, span, self.timeout_ms, pause_ms, retries, others, False, rested_ms)
+        return reference.Wanted(polled.unit, reference.FUNCTION_OF[span.table], span.count), self.master.read(ask)
+
+    def _write(self, polled: Polled) -> tuple[reference.Wanted, Asked]:
+        """Behind a read, as everywhere: whether the adapter echoes is known by then."""
+        chance, unit = self.chance, polled.unit
+        function, address, count = chance.choice((5, 6, 15, 16, 22, 23, 23)), chance.choice(_WRITTEN_AT), chance.choice(_WRITTEN)
+        words = [chance.randrange(65_536) for _ in range(count)]
+        if function == 23:
+            span = Span("holding", chance.choice(_WRITTEN_AT), chance.choice(_WRITTEN))
+            session = self.master.read_write(unit, span, address, words, self.timeout_ms)
+            return reference.Wanted(unit, 23, span.count), session
+        if function == 22:
+            request = mask_request(address, words[0], words[-1])
+        else:
+            values = [word & 1 for word in words] if function in (5, 15) else words
+            request = write_request(function, address, values if function > 6 else values[:1])
+        repeated = request[1:] if function == 22 else request[1:5]
+        return reference.Wanted(unit, function, echo=repeated), self.master.write(unit, request, self.timeout_ms)
+
+    def _judge(self, wanted: reference.Wanted, words: tuple[int, ...]) -> None:
+        self.account.values += 1
+        verdict = verdict_of(self.line, wanted, words)
         self.account.verdicts[verdict] += 1
         if verdict == "wrong":
+            question = self.line.last
+            assert question is not None
             self.account.wrong.append(
-                f"{self.name}, read {self.account.reads} (question {question.number}): "
-                f"unit {question.unit} {span} gave {words[:8]}; "
-                f"heard {bytes(self.line.heard).hex(' ')}"
+                f"{self.name}, turn {self.account.reads} (question {question.number}): "
+                f"{wanted} gave {words[:8]}; heard {bytes(self.line.heard).hex(' ')}"
             )
-
-    def _origin(self, wanted: reference.Wanted, words: tuple[int, ...]) -> Verdict:
-        """`unseen damage`: the bytes that came hold a frame with this content that fits in every field and was never sent so."""
-        heard, question = bytes(self.line.heard), self.line.last
-        assert question is not None
-        if self.framing == "tcp":
-            pdus = list(reference.tcp_pdus(heard, question.transaction, wanted.unit))
-        elif self.framing == "ascii":
-            pdus = list(reference.ascii_pdus(heard, wanted.unit))
-        else:
-            pdus = list(reference.rtu_pdus(heard, wanted.unit, reference.length_of(wanted)))
-        fitting = [pdu for pdu in pdus if reference.says(wanted, pdu) == words]
-        if not fitting:
-            return "wrong"
-        sent = {frame.made for frame in self.line.frames if frame.is_intact}
-        return "wrong" if any(self.line.framed(question, pdu) in sent for pdu in fitting) else "unseen damage"
 
 
 def run(faulty: int, seed: int, framings: tuple[Framing, ...] = FRAMINGS) -> dict[Framing, Account]:

@@ -10,6 +10,7 @@ _EXCHANGE = "edge_agent/protocols/modbus_exchange.py"
 _SCALING = "edge_agent/model/scaling.py"
 _FRAME_TESTS = "tests/edge_agent/protocols/test_modbus_frames.py"
 _TRANSCRIPTS = "tests/edge_agent/protocols/test_modbus_transcripts.py::test_transcript_gives_what_it_shows"
+_BUS_FAULTS = "tests/bus_faults/test_bus_faults.py::test_some_thousand_exchanges_under_faults_give_no_wrong_value"
 _SCALING_TESTS = "tests/edge_agent/model/test_scaling.py"
 _BATCHING_TESTS = "tests/edge_agent/delivery/test_batching_laws.py"
 _COURIER_TESTS = "tests/edge_agent/delivery/test_courier_machine.py"
@@ -34,7 +35,7 @@ WIRE = (
         _FRAMES,
         "if frame[-2:] != crc16(frame[:-2]):",
         "if False:",
-        (f"{_FRAME_TESTS}::test_a_damaged_byte_never_gives_another_value", _TRANSCRIPTS),
+        (f"{_FRAME_TESTS}::test_a_damaged_byte_never_gives_another_value", _TRANSCRIPTS, _BUS_FAULTS),
     ),
     Break(
         "wire-echo-taken",
@@ -73,7 +74,7 @@ SESSION = (
         _FRAMES,
         "if byte == self._unit:",
         "if True:",
-        (_TRANSCRIPTS,),
+        (_TRANSCRIPTS, _BUS_FAULTS),
     ),
     Break(
         "session-function-unchecked",
@@ -82,16 +83,56 @@ SESSION = (
         _FRAMES,
         "if pdu[: len(self.head)] != self.head[: len(pdu)]:",
         "if False:",
-        (_TRANSCRIPTS,),
+        (_TRANSCRIPTS, _BUS_FAULTS),
+    ),
+    Break(
+        "session-count-unchecked",
+        "protocol session",
+        "a reply with another count is taken",
+        _FRAMES,
+        "if pdu[: len(self.head)] != self.head[: len(pdu)]:",
+        "if pdu[:1] != self.head[:1]:",
+        (_BUS_FAULTS,),
+    ),
+    Break(
+        "session-length-unchecked",
+        "protocol session",
+        "a TCP reply is taken whatever its length",
+        _FRAMES,
+        "return self.length_of(pdu) == len(pdu) > 1",
+        "return bool(self.length_of(pdu))",
+        (_BUS_FAULTS,),
+    ),
+    Break(
+        "session-write-late",
+        "protocol session",
+        "a reply to an earlier write is taken for that to a later one",
+        _MODBUS,
+        "if not self._debts.includes(unit, wanted):\n                return\n            if not (",
+        "if True:\n                return\n            if not (",
+        ("tests/edge_agent/protocols/test_modbus_sessions.py::test_a_write_behind_one_that_was_not_answered_is_fenced_off",),
+    ),
+    Break(
+        "session-identified-late",
+        "protocol session",
+        "what is owed is forgiven a device that answers late, as if it were mute",
+        _MODBUS,
+        "if other is None and not self._is_identifiable(ask.unit):",
+        "if other is None:",
+        ("tests/edge_agent/protocols/test_modbus_sessions.py::test_a_device_that_identified_itself_late_is_not_mute",),
     ),
     Break(
         "session-late-rtu",
         "protocol session",
         "a reply that is still owed is not waited for before the next question of its kind",
         _MODBUS,
-        "if self._debts.any(ask.unit):\n                    yield from self._settle(",
-        "if False:\n                    yield from self._settle(",
-        (_TRANSCRIPTS, "tests/edge_agent/protocols/test_modbus_sessions.py::test_a_bad_line_never_gives_a_wrong_value"),
+        "if self._debts.includes(ask.unit, expected.shape):",
+        "if False:",
+        (
+            _TRANSCRIPTS,
+            "tests/edge_agent/protocols/test_modbus_sessions.py::test_a_bad_line_never_gives_a_wrong_value",
+            _BUS_FAULTS,
+        ),
     ),
     Break(
         "session-late-tcp",
@@ -100,7 +141,7 @@ SESSION = (
         _EXCHANGE,
         "if transaction != self._transaction:",
         "if False:",
-        (_TRANSCRIPTS,),
+        (_TRANSCRIPTS, _BUS_FAULTS),
     ),
     Break(
         "session-two-answers",
@@ -118,7 +159,7 @@ SESSION = (
         _EXCHANGE,
         "        if is_exception:\n",
         "        if False:\n",
-        (_TRANSCRIPTS,),
+        (_TRANSCRIPTS, _BUS_FAULTS),
     ),
 )
 
