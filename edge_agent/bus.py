@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+from edge_agent.bus_framing import OtherFraming
 from edge_agent.common.clock import Clock
 from edge_agent.io.adapter import adapter_lag_us
 from edge_agent.io.link import Driver, Link, Stopped, Watch, open_link
@@ -72,6 +73,8 @@ class BusRunner:
         self._backoff_most_ms = _BACKOFF_SERIAL_MS if isinstance(bus.link, Serial) else _BACKOFF_MOST_MS
         self._place_before = ""
         self._silences = 0
+        self._framing = OtherFraming(bus, self._link, clock)
+        self._hint = ""
         self._was_answering = False
         """An answer came since the link was last lost."""
         self._busy = Busy(now_ms)
@@ -140,7 +143,7 @@ class BusRunner:
         except LinkDown as down:
             self._fell(str(down), now_ms)
             return False
-        self._down, self._down_since_ms, self._backoff_ms = "", now_ms, _BACKOFF_FIRST_MS
+        self._down, self._down_since_ms = "", now_ms
         before, place = self._place_before, self._link.place
         moved = f"it is {place} now; before it was {before}" if before and before != place else ""
         self._on_happenings([Happening("bus.down", now_ms, False, self._bus.id, moved)])
@@ -186,9 +189,10 @@ class BusRunner:
             return self._polling.faulted(turn, failure.code, now_ms)
         except (Silence, Garbled) as failure:
             self._unheard()
+            self._try_framing(driver, turn)
             return self._polling.failed(turn, failure.word, self._clock.monotonic_ms())
         except LinkDown as failure:
-            self._lost(turn, failure)
+            self._lost(driver, turn, failure)
             return Told()
         self._heard()
         came = Came(watch.arrived_ms, watch.turnaround_ms, watch.arrived_ms - watch.sent_ms)
@@ -237,7 +241,10 @@ class BusRunner:
 
     def _heard(self) -> None:
         self._silences = 0
+        self._backoff_ms = _BACKOFF_FIRST_MS
         self._was_answering = True
+        self._framing.heard()
+        self._hinted()
 
     def _unheard(self) -> None:
         """A connection on which nobody answers is made anew."""
@@ -246,13 +253,27 @@ class BusRunner:
             self._silences = 0
             self._link.close()
 
-    def _lost(self, turn: Turn, failure: LinkDown) -> None:
+    def _try_framing(self, driver: Driver, turn: Turn) -> None:
+        if turn.block.is_latched:
+            return  # what it holds would be lost
+        settings = turn.request.device.settings
+        self._framing.unheard(driver.stop, settings.unit, Span.of(turn.block), settings.timeout_ms)
+        self._hinted()
+
+    def _hinted(self) -> None:
+        """Tells whether the bus answers in another framing, where that is news."""
+        was, self._hint = self._hint, self._framing.hint
+        if was != self._hint:
+            self._on_happenings([Happening("bus.framing", self._clock.monotonic_ms(), bool(self._hint), self._bus.id, self._hint)])
+
+    def _lost(self, driver: Driver, turn: Turn, failure: LinkDown) -> None:
         """The link ended in the middle. Gateways that close after each request may do so as the next one is sent: once more."""
         now_ms = self._clock.monotonic_ms()
         if self._was_answering and isinstance(self._bus.link, Tcp):
             self._was_answering = False
             self._polling.again(turn, now_ms)
             return
+        self._try_framing(driver, turn)
         self._fell(str(failure), now_ms)
 
     def _tell(self, told: Told) -> None:
@@ -265,10 +286,11 @@ class BusRunner:
         tally, busy_share = self._master.tally, self._busy.share(now_ms)
         return BusFigures(
             id=self._bus.id,
-            state="down" if self._down else "ok",
-            reason=self._down,
+            state="framing" if self._hint else "down" if self._down else "ok",
+            reason=self._hint or self._down,
             since_ms=self._down_since_ms,
             port=self._link.place,
+            note=self._link.note,
             requests=tally.requests,
             timeouts=tally.timeouts,
             crc_errors=tally.crc_errors,

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+from edge_agent.bus_framing import SPOKEN
 from edge_agent.common.problem import Problem
 from edge_agent.io.link import NO_SERIAL_PORT, PORT_IN_USE
 from edge_agent.model.plan import Block
-from edge_agent.model.points import Bus, Device, Serial
+from edge_agent.model.points import Bus, Device, Framing, Serial
 from edge_agent.model.preparation import Ahead
 from edge_agent.model.serial_ports import USB
 from edge_agent.protocols.modbus import CONFIGURATION_CODES
 from edge_agent.protocols.session import Failure, Garbled, LinkDown, Refused
 
+_FRAMING_OPTION: dict[Framing, str] = {"tcp": "without --rtu-over-tcp", "rtu-over-tcp": "--rtu-over-tcp"}
+
 
 def link_problem(bus: Bus, down: LinkDown) -> Problem:
     """BUS101: the port or host cannot be reached."""
     if not isinstance(bus.link, Serial):
-        do = "check address and port, and that the instrument is on the network."
+        do = "check address and port, that the instrument is on the network, and that no other program holds its only connection."
     elif bus.link.port.startswith(("rfc2217://", "socket://")):
         do = "check address and port (rfc2217://HOST:PORT), and that the converter is reachable and free."
     elif "://" in bus.link.port:
@@ -41,9 +46,31 @@ def device_problem(bus: Bus, device: Device, failure: Failure) -> Problem:
         detail = f"came: {failure.came.hex(' ').upper()}\n{causes}"
         do = "compare speed and parity with the device, then unplug the others and try again."
         return Problem("BUS103", where, "What comes is no acceptable answer.", do, detail)
-    causes = "causes, the likely ones first: no power, A and B exchanged, another unit address, another speed."
+    causes = "causes, the likely ones first: no power, A and B exchanged, another unit address, another speed"
+    if not isinstance(bus.link, Serial):
+        causes += " (of the line behind the gateway), another program that holds the gateway's only connection"
+    causes += "."
     do = f"check power and wiring, then search with `edge-agent scan {_scan_option(bus)}`."
     return Problem("BUS102", where, f"No answer within {device.timeout_ms} ms.", do, causes)
+
+
+def framing_problem(bus: Bus, where: str, framing: Framing) -> Problem:
+    """BUS107: nothing comes in the framing that was asked in, but an answer in this one."""
+    what = f"No answer in {SPOKEN[bus.framing]}, but one in {SPOKEN[framing]}."
+    return Problem(
+        "BUS107", where, what, f"write `framing: {framing}` for this bus (`edge-agent scan`: {_FRAMING_OPTION[framing]})."
+    )
+
+
+def beside_agent(problem: Problem, agents_bus: str) -> Problem:
+    """A problem with a TCP link that the running agent is connected to, under this bus of its own: with what to do about that."""
+    if problem.code not in ("BUS101", "BUS102", "WRT705"):
+        return problem
+    do = (
+        f'the running agent is connected there (its bus "{agents_bus}"), and many gateways serve one connection only: '
+        "`edge-agent status` shows what it reads; or `systemctl stop edge-agent`, try again, and start it afterwards."
+    )
+    return replace(problem, do=f"{problem.do.removesuffix('.')}; {do}" if problem.code == "WRT705" else do)
 
 
 def refused_problem(bus: Bus, device: Device, block: Block, failure: Refused) -> Problem:

@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from edge_agent.bus_problems import device_problem, link_problem, refused_problem, step_problem
+from edge_agent.bus_framing import answers_in, other_framing
+from edge_agent.bus_problems import device_problem, framing_problem, link_problem, refused_problem, step_problem
 from edge_agent.common.clock import Clock
 from edge_agent.common.problem import Problem, ProblemError
 from edge_agent.contract.message import Value
@@ -15,7 +16,7 @@ from edge_agent.contract.quality import Quality
 from edge_agent.io.link import Driver, Link, Watch, open_link
 from edge_agent.model.health import no_value
 from edge_agent.model.plan import Block, cost_of, halves, plan
-from edge_agent.model.points import Bus, Device, Point, Table
+from edge_agent.model.points import Bus, Device, Point, Table, Tcp
 from edge_agent.model.preparation import Preparation
 from edge_agent.model.reading import Reading
 from edge_agent.model.reply import readings_of
@@ -104,6 +105,10 @@ class Visitor:
         self._driver = Driver(self._link, clock, threading.Event(), self._master.connected)
         self._preparations: dict[str, Preparation] = {}
         self._spoken_ms: dict[str, int] = {}
+        self._was_answering = False
+        """An answer came since the link was last lost."""
+        self._is_other_tried = False
+        """Something answered, or the other framing was tried in vain."""
 
     def __enter__(self) -> Visitor:
         self.open()
@@ -147,8 +152,34 @@ class Visitor:
                 if isinstance(failure, _Unready):
                     found.problems.append(failure.problem)
                 else:
-                    found.problems.append(device_problem(self._bus, device, failure))
+                    found.problems.append(self._problem_of(device, block, failure))
                 return
+
+    def _problem_of(self, device: Device, block: Block, failure: Failure) -> Problem:
+        """What is said of a device that fails: BUS107 where it answers in the other framing."""
+        other = other_framing(self._bus)
+        if other is None or self._is_other_tried or block.is_latched:
+            return device_problem(self._bus, device, failure)
+        span, timeout_ms = Span.of(block), device.timeout_ms
+        if answers_in(other, self._link, self._clock, threading.Event(), device.unit, span, timeout_ms):
+            return framing_problem(self._bus, f'bus "{self._bus.id}" / device "{device.id}" (unit {device.unit})', other)
+        self._is_other_tried = True
+        return device_problem(self._bus, device, failure)
+
+    def _asked(self, ask: Ask, watch: Watch) -> tuple[int, ...]:
+        """The words of a read. A gateway that closes after each request may do so as the next one is sent: once more."""
+        try:
+            words = self._driver.run(self._master.read(ask), watch)
+        except LinkDown:
+            if not self._was_answering or not isinstance(self._bus.link, Tcp):
+                raise
+            self._was_answering = False
+            words = self._driver.run(self._master.read(ask), watch)
+        except Refused:
+            self._was_answering = self._is_other_tried = True
+            raise
+        self._was_answering = self._is_other_tried = True
+        return words
 
     def _prepare(self, device: Device, block: Block) -> Problem | None:
         """The steps that the device wants before a request, as the running agent takes them; gives why one does not work."""
@@ -198,7 +229,7 @@ class Visitor:
         try:
             if self._prepare(device, block) is not None:
                 return None
-            return self._driver.run(self._master.read(ask), Watch())
+            return self._asked(ask, Watch())
         except LinkDown as down:
             raise ProblemError(link_problem(self._bus, down)) from down
         except Failure:
@@ -208,7 +239,7 @@ class Visitor:
         """What is at a unit; None: nothing answers. telling: what else is read of a device that is there."""
         ask = Ask(unit, _LOOK, timeout_ms, retries=0)
         try:
-            self._driver.run(self._master.read(ask), Watch())
+            self._asked(ask, Watch())
             how: Literal["answered", "exception"] = "answered"
         except Refused:
             how = "exception"
@@ -225,7 +256,7 @@ class Visitor:
         words: dict[tuple[Table, int], int] = {}
         for span in telling:
             try:
-                read = self._driver.run(self._master.read(Ask(unit, span, timeout_ms, retries=0)), Watch())
+                read = self._asked(Ask(unit, span, timeout_ms, retries=0), Watch())
             except Refused:
                 continue
             except (Garbled, Silence):
@@ -248,7 +279,7 @@ class Visitor:
         others = tuple(other for other in spans if other != span)
         watch = Watch()
         ask = Ask(device.unit, span, device.timeout_ms, device.pause_ms, device.retries, others)
-        words = self._driver.run(self._master.read(ask), watch)
+        words = self._asked(ask, watch)
         found.readings += zip(block.points, readings_of(block, words, watch.arrived_ms), strict=True)
 
     def _without_value(self, block: Block, quality: Quality, found: Visit) -> None:

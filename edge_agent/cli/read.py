@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
+from edge_agent.cli.beside_agent import with_agent
 from edge_agent.cli.output import AsJson, ProfileDirs, SiteFile, say, say_json, show_problems, table, talk
 from edge_agent.common.clock import Clock, SystemClock
 from edge_agent.common.problem import Exit, Problem, ProblemError
@@ -19,7 +20,7 @@ from edge_agent.contract.message import Value
 
 if TYPE_CHECKING:
     from edge_agent.bus_visit import Visit
-    from edge_agent.model.points import Device, Point, Site
+    from edge_agent.model.points import Bus, Device, Point, Site
     from edge_agent.model.reading import Reading
 
 
@@ -74,26 +75,29 @@ class _Buses:
     def __init__(self, site: Site, device: str, clock: Clock, stack: ExitStack) -> None:
         from edge_agent.bus_visit import Visitor
 
-        self._buses: list[tuple[Visitor, list[Device]]] = []
+        self._buses: list[tuple[Bus, Visitor, list[Device]]] = []
         for bus in site.buses:
             wanted = [d for d in bus.devices if device in ("", d.id)]
             if wanted:
                 visitor = Visitor(bus, clock)
                 stack.callback(visitor.close)
-                self._buses.append((visitor, wanted))
+                self._buses.append((bus, visitor, wanted))
 
     def read(self) -> Visit:
         """Every point once, one bus after the other. What fails is a problem and keeps nothing else from being read."""
         from edge_agent.bus_visit import Visit
 
         found = Visit()
-        for visitor, devices in self._buses:
+        for bus, visitor, devices in self._buses:
+            visit = Visit()
             try:
                 visitor.open()
                 for device in devices:
-                    visitor.read(device, found)
+                    visitor.read(device, visit)
             except ProblemError as error:
-                found.problems += error.problems
+                visit.problems += error.problems
+            found.readings += visit.readings
+            found.problems += with_agent(visit.problems, bus)
         return found
 
 

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import re
 import time
+from contextlib import suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from edge_agent.cli.output import AsJson, ProfileDirs, progress, say, say_json, table, talk
+from edge_agent.cli.beside_agent import with_agent
+from edge_agent.cli.output import AsJson, ProfileDirs, progress, say, say_json, show_problems, table, talk
 from edge_agent.cli.scan_profiles import fits_of, known_profiles, named, why_of
 from edge_agent.common.clock import SystemClock
 from edge_agent.common.problem import Exit, Problem, ProblemError
@@ -17,6 +20,7 @@ if TYPE_CHECKING:
     from edge_agent.bus_visit import Found
     from edge_agent.config.identification import Fit
     from edge_agent.model.points import Bus
+    from edge_agent.protocols.modbus import Span
 
 _UNITS = re.compile(r"\d{1,3}(-\d{1,3})?(,\d{1,3}(-\d{1,3})?)*")
 _TCP = re.compile(r"(?P<host>\[[0-9A-Fa-f:.]{2,45}\]|[A-Za-z0-9.-]{1,253})(:(?P<port>\d{1,5}))?")
@@ -54,17 +58,18 @@ def register(app: typer.Typer) -> None:
             return Exit.FINE
         wanted = parse_units(units)
         bus = _bus(port, tcp, baud, parity, stopbits, timeout, over_tcp="rtu-over-tcp" if rtu else "tcp")
-        from edge_agent.bus_visit import scan as search
         from edge_agent.config.identification import registers_asked
         from edge_agent.protocols.modbus import Span
 
         known, broken = known_profiles(profiles or ())
         telling = [Span(asked.table, asked.first, asked.count) for asked in registers_asked(known)]
-        found = [(f, fits_of(f, bus, known)) for f in search(bus, wanted, SystemClock(), _Progress(), telling)]
+        searched, seen = _searched(bus, wanted, telling)
+        found = [(f, fits_of(f, searched, known)) for f in seen]
         if as_json:
-            say_json("scan/1", {"units": len(wanted), "found": [_as_dict(f, fits) for f, fits in found]})
+            units_found = [_as_dict(f, fits) for f, fits in found]
+            say_json("scan/1", {"units": len(wanted), "framing": searched.framing, "found": units_found})
         else:
-            _show(found, len(wanted))
+            _show(found, bus, searched, len(wanted))
             if broken:
                 talk(f"Not compared, because of errors in it: {', '.join(broken)}. See `edge-agent profile list`.")
         return Exit.FINE if found else Exit.PROBLEMS
@@ -103,6 +108,30 @@ def _bus(
     return Bus(tcp, Tcp(match["host"].strip("[]"), number), over_tcp, timed)
 
 
+def _searched(bus: Bus, units: list[int], telling: list[Span]) -> tuple[Bus, list[Found]]:
+    """What is found. A gateway that says nothing at all is asked in the other framing too; gives the bus as it answered."""
+    from edge_agent.bus_framing import SPOKEN, other_framing
+    from edge_agent.bus_visit import scan as search
+
+    other = other_framing(bus)
+    wrong: ProblemError | None = None
+    try:
+        found = search(bus, units, SystemClock(), _Progress(), telling)
+    except ProblemError as error:  # one that is asked in the wrong framing may just hang up
+        found, wrong = [], ProblemError(with_agent(error.problems, bus))
+    if not found and other is not None:
+        if wrong is None:
+            talk(f"Nothing answers in {SPOKEN[bus.framing]}; now in {SPOKEN[other]}.")
+        changed = replace(bus, framing=other)
+        with suppress(ProblemError):
+            found = search(changed, units, SystemClock(), _Progress(), telling)
+        if found:
+            return changed, found
+    if wrong is not None:
+        raise wrong
+    return bus, found
+
+
 class _Progress:
     """A line now and then, with what is left."""
 
@@ -117,7 +146,7 @@ class _Progress:
             progress(f"{done} of {total} addresses, about {left_s:.0f} s left")
 
 
-def _show(found: list[tuple[Found, tuple[Fit, ...]]], asked: int) -> None:
+def _show(found: list[tuple[Found, tuple[Fit, ...]]], bus: Bus, searched: Bus, asked: int) -> None:
     rows = [
         (str(f.unit), f.how, " ".join(text for _, text in sorted(f.identification.items())), named(fits), why_of(fits))
         for f, fits in found
@@ -126,10 +155,23 @@ def _show(found: list[tuple[Found, tuple[Fit, ...]]], asked: int) -> None:
         say(table(("unit", "answer", "identification", "profile", "because"), rows))
         if any(fits and fits[0].confidence != "sure" for _, fits in found):
             talk("\nlikely: its registers look so. perhaps: only address and speed fit. Compare two values with the display first.")
+        if searched.framing != bus.framing:
+            from edge_agent.bus_problems import framing_problem
+
+            show_problems([framing_problem(bus, f'bus "{bus.id}"', searched.framing)], as_json=False)
         talk("\nNext: write the devices into the site file, then `edge-agent check site.yaml`.")
         return
-    talk(f"None of {asked} addresses answers. Causes, the likely ones first: A and B exchanged, no power, another speed or parity.")
-    talk("\nNext: try another --baud or --parity.")
+    causes = "A and B exchanged, no power, another speed or parity"
+    do = "try another --baud or --parity."
+    if searched.framing not in ("rtu", "ascii"):
+        causes = "another program holds the gateway's only connection, no power, another speed or parity behind the gateway"
+        do = "end other programs that use the gateway, then look at its page for speed and parity."
+    silence = Problem(
+        "BUS102", f'bus "{bus.id}"', f"None of {asked} addresses answers.", do, f"causes, the likely ones first: {causes}."
+    )
+    (told,) = with_agent([silence], bus)
+    talk(f"{told.what} {told.detail[:1].upper()}{told.detail[1:]}")
+    talk(f"\nNext: {told.do}")
 
 
 def _as_dict(found: Found, fits: tuple[Fit, ...]) -> dict[str, object]:

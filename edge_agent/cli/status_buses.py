@@ -22,7 +22,7 @@ def bus_lines(body: Mapping[str, Any], span: Span) -> list[str]:
         since = _since(bus, body, span)
         busy = f", busy {100 * bus.get('busy_share', 0.0):.0f} %" if bus.get("state") == "ok" else _because(bus)
         plan = _plan(bus) if bus.get("state") == "ok" else ""
-        port = f", {bus['port']}" if bus.get("port") and bus.get("state") == "ok" else ""
+        port = "".join(f", {bus[key]}" for key in ("port", "note") if bus.get(key) and bus.get("state") == "ok")
         lines.append(f"bus      {id}: {bus.get('state', '')}{since}{busy}{plan}{port}")
         for device in bus.get("devices", ()):
             lines.append(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from edge_agent.cli.beside_agent import with_agent
 from edge_agent.cli.output import AsJson, ProfileDirs, SiteFile, say, say_json, show_problems, talk
 from edge_agent.cli.read import spoken
 from edge_agent.common.clock import SystemClock
@@ -57,8 +58,11 @@ def register(app: typer.Typer) -> None:
         if ask is not None and not sys.stdin.isatty():
             do = "run it in a terminal and answer, or add --yes."
             raise ProblemError(Problem("USE023", "edge-agent write", "Nobody can be asked whether to write.", do))
-        written = _written(loaded, bus, owner, wanted_point, change, ask, state_dir)
-        return _tell(written, wanted_point, where, as_json=as_json)
+        try:
+            written = _written(loaded, bus, owner, wanted_point, change, ask, state_dir)
+        except ProblemError as error:
+            raise ProblemError(with_agent(error.problems, bus)) from error
+        return _tell(written, bus, wanted_point, where, as_json=as_json)
 
 
 def _found(site: Site, device: str, point: str) -> tuple[Bus, Device, Point]:
@@ -152,9 +156,9 @@ def _tell_plan(point: Point, change: Change, where: str, *, as_json: bool) -> in
     return Exit.FINE
 
 
-def _tell(written: Written, point: Point, where: str, *, as_json: bool) -> int:
+def _tell(written: Written, bus: Bus, point: Point, where: str, *, as_json: bool) -> int:
     good = written.outcome in ("written", "declined")
-    problems = () if good else (_problem(written, point, where),)
+    problems = [] if good else with_agent([_problem(written, point, where)], bus)
     if as_json:
         body = {"outcome": written.outcome, "before": written.before, "after": written.after, "unit": point.unit}
         say_json("write/1", {**body, "problems": [p.as_dict() for p in problems]})

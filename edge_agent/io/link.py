@@ -35,6 +35,11 @@ class Link(Protocol):
         """Where it was opened last, in words: the device file and its adapter, or host and port; empty before."""
         ...
 
+    @property
+    def note(self) -> str:
+        """What is peculiar about the other side, in words; empty: nothing."""
+        ...
+
     def open(self) -> None:
         """Opens it; nothing where it is open."""
         ...
@@ -83,7 +88,7 @@ class Driver:
         """on_opened: called after the link was opened and before anything of the new connection is read."""
         self._link = link
         self._clock = clock
-        self._stop = stop
+        self.stop = stop
         self._on_opened = on_opened
         self._connections = link.connections
         self._deadline_ms = 0
@@ -106,7 +111,7 @@ class Driver:
                         self._link.open()
                         answer = self._link.flush()
                     case Pause():
-                        if self._stop.wait(action.pause_ms / 1000):
+                        if self.stop.wait(action.pause_ms / 1000):
                             raise Stopped
                     case Reopen():
                         self._link.close()
@@ -133,7 +138,7 @@ class Driver:
         if action.least_ms:
             until_ms = max(until_ms, min(now_ms + action.least_ms, self._deadline_ms + _OVERTIME_MS))
         while now_ms < until_ms:
-            if self._stop.is_set():
+            if self.stop.is_set():
                 raise Stopped
             chunk = self._link.receive(min(until_ms - now_ms, _SLICE_MS))
             now_ms = self._clock.monotonic_ms()

@@ -33,6 +33,7 @@ class SerialLink:
         """machine: where ports are looked for; None: on this machine."""
         self.connections = 0
         self.place = ""
+        self.note = ""
         self._settings = settings
         self._machine = KernelPorts() if machine is None else machine
         self._binding = Binding(settings.port)

@@ -25,6 +25,11 @@ class Tap:
         """Where the link was opened last."""
         return self._link.place
 
+    @property
+    def note(self) -> str:
+        """What is peculiar about the other side."""
+        return self._link.note
+
     def open(self) -> None:
         """Opens the link."""
         self._link.open()

@@ -59,13 +59,15 @@ class BusFigures:
     """One bus. Counts are since start."""
 
     id: str
-    state: Literal["ok", "down"]
-    """Of the port or connection."""
+    state: Literal["ok", "down", "framing"]
+    """Of the port or connection. `framing`: the other side answers, but in another framing than the site file's."""
     reason: str = ""
     since_ms: int = 0
     """Monotonic."""
     port: str = ""
     """Where it was opened last: the device file and its adapter, or host and port."""
+    note: str = ""
+    """What is peculiar about the other side, e.g. a gateway that closes after each request."""
     requests: int = 0
     timeouts: int = 0
     crc_errors: int = 0

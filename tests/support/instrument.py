@@ -8,6 +8,7 @@ import socket
 import threading
 import tty
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -35,6 +36,8 @@ class Behaviour:
     echo: bool = False
     damage: bool = False
     close_after_each: bool = False
+    hangs_up: bool = False
+    """A gateway ends each connection at its first request."""
     refuse_once: bool = False
     """The next request is answered by exception 2."""
     cut_once: bool = False
@@ -148,7 +151,7 @@ class TcpInstrument(_Server):
 
     def __init__(self, behaviour: Behaviour, port: int = 0, framing: str = "tcp") -> None:
         super().__init__(behaviour)
-        self._framing = framing
+        self.framing = framing
         self._listener = socket.create_server(("127.0.0.1", port))
         self._listener.settimeout(0.05)
         self.port = int(self._listener.getsockname()[1])
@@ -161,7 +164,8 @@ class TcpInstrument(_Server):
                 continue
             with guest:
                 self.behaviour.connections += 1
-                self._attend(guest)
+                with suppress(ConnectionError):  # a guest that had to wait may be gone before its answer
+                    self._attend(guest)
 
     def _attend(self, guest: socket.socket) -> None:
         rtu, tcp = RtuRequests(), TcpRequests()
@@ -174,10 +178,14 @@ class TcpInstrument(_Server):
                 return
             if not chunk:
                 return
-            if self._framing == "rtu-over-tcp":
+            if self.framing == "rtu-over-tcp":
                 self._answer_rtu(rtu, chunk, guest.sendall)
                 continue
-            for transaction, unit, pdu in tcp.feed(chunk):
+            try:
+                asked = tcp.feed(chunk)
+            except ValueError:  # as real ones do with what is no Modbus TCP
+                return
+            for transaction, unit, pdu in asked:
                 reply = self.behaviour.reply(unit, pdu)
                 if reply is not None and self.behaviour.cut_once:
                     self.behaviour.cut_once = False

@@ -54,6 +54,7 @@ class SimulatedLink:
     byte_ms: float = 10 / 9.6
     connections: int = 1
     place: str = "/dev/none"
+    note: str = ""
     asked: list[tuple[float, int, bytes]] = field(default_factory=list)
     """(when, unit, PDU)"""
     _reply: bytes = b""

@@ -112,7 +112,7 @@ def test_scan_finds_devices(capsys: pytest.CaptureFixture[str]) -> None:
         assert edge_agent("scan", "--port", line.path, "--baud", "115200", "--units", "2-4", "--timeout", "60", "--json") == 0
         shown = json.loads(capsys.readouterr().out)
         device = {"unit": 3, "how": "answered", "identification": {}, "profiles": []}
-        assert shown == {"schema": "scan/1", "units": 3, "found": [device]}
+        assert shown == {"schema": "scan/1", "units": 3, "framing": "rtu", "found": [device]}
         assert edge_agent("scan", "--port", line.path, "--baud", "115200", "--units", "1", "--timeout", "60") == 1
         assert "None of 1 addresses answers" in capsys.readouterr().err
 
