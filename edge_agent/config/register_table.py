@@ -27,6 +27,7 @@ Counting = Literal["0", "1", "modicon", "auto"]
 """What addresses mean: wire addresses, register numbers from 1, numbers such as 40001; auto: those if all look so, else 0."""
 
 _MOST_ROWS = 2000
+_ADDS_UP = ("energy", "reactive energy", "volume")
 _unit = TypeAdapter(UnitName)
 _CODE_CELL = re.compile(r"(?:0x)?0?([1-4])h?(?:\s*[/,].*)?")
 _FIGURES = {"一": "1", "二": "2", "两": "2", "三": "3", "四": "4"}
@@ -320,6 +321,8 @@ def _point_lines(row: Row) -> list[str]:
         lines.append(f"    offset: {row.offset}")
     if row.unit:
         lines.append(f"    unit: {quoted(row.unit)}")
+    if _dimension(row) in _ADDS_UP:
+        lines.append("    # kind: counter                 # if it only grows")
     fitting = [role.name for role in ROLES.values() if role.dimension == _dimension(row)]
     if fitting:
         more = "" if len(fitting) <= 6 else f" ... {len(fitting)} fit"

@@ -148,6 +148,12 @@ def test_rows_that_share_registers_are_told() -> None:
     assert [(p.code, p.where) for p in overlaps(rows, "t.csv")] == [("CFG064", "t.csv:3")]
 
 
+def test_what_adds_up_may_be_a_counter_which_the_technician_decides() -> None:
+    made = profile_text("a/b", rows_of(CHINESE), title_zh="x", title_en="x", source="s")
+    of_point = {part.split("\n")[0]: "# kind: counter" in part for part in made.split("  - id: ")[1:]}
+    assert of_point == {"instant-flow": False, "total-flow": True, "temperature": False, "a-voltage": False}
+
+
 def test_a_starter_names_every_type_and_table() -> None:
     text = starter_text("acme/th10", title_zh="x", title_en="x")
     assert set(get_args(FileType)) <= set(text.replace(",", " ").split())
