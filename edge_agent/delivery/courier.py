@@ -99,6 +99,7 @@ class Courier:
     def _take_up(self, event: ev.TakenUp) -> None:
         depth = self.holding.outbox.depth
         self.holding.take_up(event.stored, event.anchors, event.shelves)
+        self.holding.copy_births(self._now_ms)
         self._tell_set_aside(event.set_aside)
         self._tell_lost(event.lost, event.unknown)
         found = self.holding.outbox.depth - depth
@@ -168,8 +169,7 @@ class Courier:
         if applied.is_new_log:
             self._report("log.new", f"The collector's log is now {event.receipt.log}: everything held is sent again.")
             holding.window.restart()
-            for birth in list(holding.outbox.kept_births.values()):
-                holding.revive(birth)
+            holding.copy_births(self._now_ms)
         for held in applied.released:
             self._delivered += held.readings
             holding.confirm(held)

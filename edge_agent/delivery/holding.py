@@ -73,6 +73,7 @@ class Holding:
         if event.disk:
             self.durability.begin_from_memory(now_ms, event.disk)
         self.take_up(event.stored, event.anchors, event.shelves)
+        self.copy_births(now_ms, encode_birth_body(event.birth)[1])
         self.be_born(now_ms, event.birth)
 
     def take_up(self, found: Iterable[Stored], told: Iterable[Anchor], shelves: Iterable[Shelf]) -> None:
@@ -163,6 +164,27 @@ class Holding:
             self.durability.remember(birth)
         self.window.withdraw(birth.key)
         self._offer(birth)
+
+    def copy_births(self, now_ms: int, coming: str = "") -> None:
+        """Births that a log may lack go out as new messages too, the newest one last. coming: its hash, if it is yet to be born.
+
+        A log that heard of a lane late takes what lies below `low` for settled elsewhere: its receipts cover the old message of a
+        birth that it never had. They cover the copy only when it is there. A birth is kept while its copy is without receipt.
+        """
+        kept, newest = self.outbox.kept_births, self.outbox.newest_birth
+        births = [*kept.values(), *(held for held in self.outbox.in_memory() if held.kind == "birth")]
+        sure = {b.birth for b in births if b.key.epoch == self.epoch and b.key not in kept and b.key not in self.outbox.revived}
+        last = newest.birth if newest is not None else coming
+        doubtful = {b.birth: b for b in sorted(births, key=lambda b: age_order(b.key)) if b.birth not in sure and b.birth != last}
+        if newest is not None and (doubtful or last not in sure):
+            doubtful[last] = newest
+        copies = [
+            Held(self._next_key(URGENT), "birth", name, birth.body, birth.size, 0, self._boot, now_ms, now_ms, now_ms)
+            for name, birth in doubtful.items()
+        ]
+        for copy in copies:
+            self._hold(copy)
+        self.window.hasten(copy.key for copy in copies)
 
     def shelve(self, keys: Collection[Key]) -> None:
         """Messages that are on disk now leave memory where it is tight, except those under way and what is not plain readings."""

@@ -178,8 +178,7 @@ class Outbox:
         self.depth_readings += held.readings
         self.depth_bytes += held.cost
         self._count(held, 1)
-        if held.kind == "data":
-            self._refers[held.birth] += 1
+        self._refers[held.birth] += 1
 
     def get(self, key: Key) -> Held | None:
         """The message without receipt of this key."""
@@ -197,17 +196,16 @@ class Outbox:
         self.depth_readings -= held.readings
         self.depth_bytes -= held.cost
         self._count(held, -1)
-        if held.kind == "data":
-            self._refers[held.birth] -= 1
-            if not self._refers[held.birth]:
-                del self._refers[held.birth]
+        self._refers[held.birth] -= 1
+        if not self._refers[held.birth]:
+            del self._refers[held.birth]
 
     def keep_birth(self, held: Held) -> None:
         """A birth with a receipt stays at hand while it is needed."""
         self.kept_births[held.key] = held
 
     def needed(self, birth: Held) -> bool:
-        """True while the birth is the newest or anything without receipt refers to it."""
+        """True while the birth is the newest, or anything without receipt refers to it or is a copy of it."""
         return birth is self.newest_birth or self._refers[birth.birth] > 0
 
     def unneeded_births(self) -> list[Held]:

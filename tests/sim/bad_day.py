@@ -8,6 +8,8 @@ orphaned   a backup; a new birth with its receipt; readings under it wait for a 
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from tests.sim.broker import Broker
 from tests.sim.county import SimCollector
 from tests.sim.gateway import SimGateway
@@ -33,8 +35,8 @@ class BadDays:
         self._lose_broker(1_200_000)
         begin_ms = world.between(5000, 60_000)
         lasts_ms = world.between(20_000, 120_000)
-        world.after(begin_ms, lambda: self._refuse(gateway, lasts_ms))
-        world.after(begin_ms + lasts_ms + world.between(30_000, 200_000), lambda: gateway.crash(is_power_cut=True))
+        self._later(begin_ms, lambda: self._refuse(gateway, lasts_ms))
+        self._later(begin_ms + lasts_ms + world.between(30_000, 200_000), lambda: gateway.crash(is_power_cut=True))
 
     def _untold(self, gateway: SimGateway) -> None:
         if gateway.rot(is_telling=True):
@@ -45,10 +47,14 @@ class BadDays:
         self._collector.back_up()
         gateway.rebirth()
         cut_ms = world.between(BORN_MS, 2 * BORN_MS)
-        world.after(cut_ms, lambda: self._lose_broker(900_000))
+        self._later(cut_ms, lambda: self._lose_broker(900_000))
         change = gateway.rebirth if world.chance.random() < 0.5 else gateway.change_and_restart
-        world.after(cut_ms + world.between(120_000, 240_000), change)
-        world.after(cut_ms + world.between(120_000, 480_000), lambda: self._collector.crash(then_restore=True))
+        self._later(cut_ms + world.between(120_000, 240_000), change)
+        self._later(cut_ms + world.between(120_000, 480_000), lambda: self._collector.crash(then_restore=True))
+
+    def _later(self, delay_ms: int, fault: Callable[[], object]) -> None:
+        """Unless the world has come to rest by then."""
+        self._world.after(delay_ms, lambda: None if self._world.is_calm else fault())
 
     def _lose_broker(self, most_ms: int) -> None:
         if self._broker.is_up and not self._world.is_calm:

@@ -65,6 +65,8 @@ class LaneBook:
     """Seen, without a receipt."""
     unwritten: set[int] = field(default_factory=set)
     """Of these the ones never seen durable: a crash takes them."""
+    vouched_ms: dict[int, int] = field(default_factory=dict)
+    """When such as were durable on the card, with their birth, went out last."""
     passed: set[int] = field(default_factory=set)
     """Held, yet `low` rose over them: a gap record must tell of each."""
     top_low: int = 1
@@ -85,8 +87,8 @@ class Oracles:
         """Per gateway, those of the present run."""
         self._excused: set[int] = set()
         self._lanes: defaultdict[LaneName, LaneBook] = defaultdict(LaneBook)
-        self.lost_births: set[tuple[str, str]] = set()
-        """Gateway and hash of births that a restore took."""
+        self._lost_births_ms: dict[tuple[str, str], int] = {}
+        """Gateway and hash of births that a restore took, and when."""
         self._lost_gaps: list[tuple[str, m.Gap]] = []
 
     # --- the agent's side ---
@@ -142,6 +144,8 @@ class Oracles:
         if (head.e, head.l, head.s) != tuple(publish.key):
             raise self._world.fail(f"{gateway}: {publish.key} is sent as {head.e} {head.l} {head.s}")
         book = self._seen(gateway, publish.key, head.t0, body)
+        if head.s not in book.unwritten:
+            book.vouched_ms[head.s] = self._world.now_ms
         if head.low > book.top_low:
             book.top_low = head.low
             book.passed |= {seq for seq in book.held if seq < head.low}
@@ -187,7 +191,7 @@ class Oracles:
             if key in backup.records:
                 continue
             if record.kind == "birth":
-                self.lost_births.add((key.gateway, _hash(record)))
+                self._lost_births_ms[key.gateway, _hash(record)] = self._world.now_ms
             else:
                 self._excused.update(number for number, *_ in contents(record))
                 self._lost_gaps += [(key.gateway, gap) for gap in _data(record).d.gaps]
@@ -222,13 +226,13 @@ class Oracles:
     def _read(self, log: SimLog) -> tuple[set[int], list[tuple[str, m.Gap]]]:
         seen: set[int] = set()
         gaps = list(self._lost_gaps)
-        births = {(r.key.gateway, _hash(r)) for r in log.records.values() if r.kind == "birth"} | self.lost_births
+        births = {(r.key.gateway, _hash(r)) for r in log.records.values() if r.kind == "birth"}
         for record in log.records.values():
             if record.kind == "birth" or record.key.gateway not in self._open:
                 continue
             head = _data(record)
             gaps += [(record.key.gateway, gap) for gap in head.d.gaps]
-            if (record.key.gateway, head.b) not in births:
+            if (record.key.gateway, head.b) not in births and not self.is_orphan(record):
                 raise self._world.fail(f"{record.key}: its birth {head.b} is not in the log")
             for number, at_ms, bound_ms, _ in contents(record):
                 self._check(record.key, number, at_ms, bound_ms)
@@ -236,6 +240,18 @@ class Oracles:
                     raise self._world.fail(f"{record.key}: reading {number} is in the log twice")
                 seen.add(number)
         return seen, gaps
+
+    def is_orphan(self, record: Record) -> bool:
+        """True for a batch without a birth that nobody owes: a restore took the birth, and the agent holds neither any more.
+
+        What went out from the card after the restore is none: as long as an agent holds a batch, it holds its birth.
+        """
+        head, key = _data(record), record.key
+        lost_ms = self._lost_births_ms.get((key.gateway, head.b))
+        if lost_ms is None:
+            return False
+        sent_ms = self._lanes[key.gateway, key.epoch, key.lane].vouched_ms.get(key.seq, -1)
+        return sent_ms <= lost_ms or self._excused.issuperset(number for number, *_ in contents(record))
 
     def _check(self, key: BatchKey, number: int, at_ms: int, bound_ms: int) -> None:
         taken = self._readings.get(number)

@@ -61,12 +61,11 @@ def _store(world: World, collector: SimCollector) -> None:
 
 
 def _is_orphan(collector: SimCollector, record: Record) -> bool:
-    """A copy that came after a restore, whose birth the backup lacks: its agent has long had the receipt for both."""
+    """A batch that waits for its birth for ever, and nobody owes it."""
     head = encoding.decode_sequenced(record.payload)
-    gateway = record.key.gateway
-    if not isinstance(head, m.Data) or (gateway, head.b) not in collector.oracles.lost_births:
+    if not isinstance(head, m.Data) or not collector.oracles.is_orphan(record):
         return False
-    return (GatewayId(record.key.site, gateway), head.b) not in hashes(collector.log.births())
+    return (GatewayId(record.key.site, record.key.gateway), head.b) not in hashes(collector.log.births())
 
 
 def _cursors(world: World, collector: SimCollector) -> None:

@@ -37,9 +37,11 @@ class CourierLine:
         self.wake_ms: int | None = None
         self.is_disk_good = True
 
-    def start(self, counter: int = 1, boot: str = "boot-1", clock: bool = True, connect: bool = True) -> CourierLine:
+    def start(
+        self, counter: int = 1, boot: str = "boot-1", clock: bool = True, connect: bool = True, birth: BirthBody = BIRTH
+    ) -> CourierLine:
         stored, anchors, past = list(self.disk.values()), list(self.anchors.values()), list(self.runs.values())
-        self.tell(ev.Start(epoch(counter), boot, BIRTH, stored, "", anchors, past=past))
+        self.tell(ev.Start(epoch(counter), boot, birth, stored, "", anchors, past=past))
         if clock:
             self.set_clock()
         if connect:

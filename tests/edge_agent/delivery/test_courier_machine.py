@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from edge_agent.contract.encoding import decode_birth_body
 from edge_agent.contract.message import Birth, BirthBody, Data, Series
 from edge_agent.delivery import machine as ev
 from edge_agent.delivery.courier import STAMP_PATIENCE_MS
@@ -244,7 +245,37 @@ def test_another_log_gets_everything_that_is_still_held_and_the_births() -> None
     line.tick(5000)
     assert line.take_keys() == ["u1", "n1"]
     line.receipt("n", 0, log="log-2")
-    assert line.take_keys() == ["u1", "n1"]
+    assert line.take_keys() == ["u2", "n1"]
+
+
+def test_another_log_that_never_had_a_birth_cannot_release_it_by_the_sequence_of_its_old_message() -> None:
+    line = CourierLine().start()
+    line.read(1.0)
+    line.tick(11_000)
+    line.receipt("u", 1)
+    line.tell(ev.NewBirth(BirthBody("test 2", [Series(0, "pump-1", "current")])))
+    line.receipt("u", 2)
+    line.take_sent()
+    line.receipt("u", 2, log="log-2")  # it heard of the lane when nothing of it was held any more
+    first, newest = [each for each in messages(line.take_sent()) if isinstance(each, Birth)]
+    assert [decode_birth_body(bytes(each.body)).software for each in (first, newest)] == ["test 1", "test 2"]
+    assert (first.s, newest.s) == (3, 4)
+    line.receipt("n", 1, log="log-2")
+    line.receipt("u", 2, log="log-2")
+    assert ev.Key(epoch(1), "u", 1) in line.courier.holding.outbox.kept_births
+    line.receipt("u", 4, log="log-2")
+    assert line.courier.holding.outbox.kept_births.keys() == {ev.Key(epoch(1), "u", 2)}
+
+
+def test_births_of_an_earlier_run_go_out_as_new_messages_before_the_present_one() -> None:
+    first = CourierLine().start(connect=False)
+    first.read(1.0)
+    first.tick(11_000)
+    second = CourierLine(disk=first).start(2, birth=BirthBody("test 2", [Series(0, "pump-1", "current")]))
+    sent = [each for each in messages(second.take_sent()) if isinstance(each, Birth)]
+    assert [(each.e, each.s, decode_birth_body(bytes(each.body)).software) for each in sent] == [
+        (epoch(1), 1, "test 1"), (epoch(2), 1, "test 1"), (epoch(2), 2, "test 2"),
+    ]  # fmt: skip
 
 
 def test_a_birth_is_held_while_a_batch_refers_to_it_and_sent_again_when_asked() -> None:
