@@ -61,7 +61,7 @@ def served(site_file: Path, environment: Mapping[str, str], run_dir: Path) -> di
             journal = run_dir / f"{site.site}-{device.id}.jsonl"
             for line in journal.read_text(encoding="utf-8").splitlines():
                 _, function, address, words = json.loads(line)
-                for name, value in _values(_covered(device, function, address, len(words)), address, words).items():
+                for name, value in values_of_reply(device, function, address, words).items():
                     values.setdefault((site.site, device.id, name), []).append(value)
     return values
 
@@ -73,10 +73,10 @@ def held_back(site_file: Path, environment: Mapping[str, str]) -> frozenset[Key]
     return frozenset((site.site, d.id, point.id) for d in devices for point in d.points if point.dead_band is not None)
 
 
-def _values(points: list[Point], address: int, words: list[int]) -> dict[str, Any]:
-    """Values of one reply; those that others scale (decimals, unit codes) stand in the same one."""
+def values_of_reply(device: Device, function: int, address: int, words: list[int]) -> dict[str, Any]:
+    """Values by point of one reply; those that others scale (decimals, unit codes) stand in the same one."""
     found: dict[str, Any] = {}
-    for point in sorted(points, key=lambda p: bool(p.scale_by)):
+    for point in sorted(_covered(device, function, address, len(words)), key=lambda p: bool(p.scale_by)):
         start = point.address - address
         found[point.id], _ = value_of(point, words[start : start + point.span], found)
     return found

@@ -50,5 +50,7 @@ def test_a_site_is_settled() -> None:
     total = settle({("level", "level"): [(2100, 3), (1500, None)]}, given_rows)
     assert (total.served, total.arrived, total.without_value) == (3, 1, 1)
     assert total.instants() == [1000, 2010]
+    quiet = settle({("level", "level"): [(2100, 3), (1500, None)]}, given_rows, frozenset({("drive", "current")}))
+    assert (quiet.instants(), quiet.unchanged) == ([1000], 1)
     with pytest.raises(AssertionError, match="twice"):
         settle({("level", "level"): [(1000, 2), (1000, 2)]}, given_rows)

@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from edge_agent.config.load import load_site
-from edge_agent.model.scaling import value_of
-from examples.demo.readings import FUNCTION_OF
+from examples.demo.readings import held_back, values_of_reply
 
 Series = tuple[str, str]
 """Device, point."""
@@ -27,12 +26,14 @@ def served(site_file: Path, environment: Mapping[str, str], run_dir: Path) -> di
     for device in (device for bus in site.buses for device in bus.devices):
         for line in (run_dir / f"{site.site}-{device.id}.jsonl").read_text(encoding="utf-8").splitlines():
             at_ms, function, address, words = json.loads(line)
-            for point in device.points:
-                start = point.address - address
-                if FUNCTION_OF[point.table] == function and start >= 0 and start + point.span <= len(words):
-                    value, _ = value_of(point, words[start : start + point.span])
-                    found.setdefault((device.id, point.id), []).append((at_ms, value))
+            for name, value in values_of_reply(device, function, address, words).items():
+                found.setdefault((device.id, name), []).append((at_ms, value))
     return found
+
+
+def may_be_unsent(site_file: Path, environment: Mapping[str, str]) -> frozenset[Series]:
+    """The series with a dead-band: what has not changed is not sent."""
+    return frozenset((device, point) for _, device, point in held_back(site_file, environment))
 
 
 def missing(arrived: Sequence[Timed], given: Sequence[Timed], apart_ms: int = APART_MS) -> list[int]:
@@ -62,6 +63,8 @@ class Sum:
     arrived: int = 0
     without_value: int = 0
     """Readings that say that there is no value: they stand in no journal."""
+    unchanged: int = 0
+    """Values of series with a dead-band that were given and not sent."""
     lost: dict[Series, list[int]] = field(default_factory=dict)
 
     def instants(self) -> list[int]:
@@ -69,17 +72,24 @@ class Sum:
         return sorted({at_ms for found in self.lost.values() for at_ms in found})
 
 
-def settle(arrived: Mapping[Series, Sequence[Timed]], given: Mapping[Series, Sequence[Timed]]) -> Sum:
-    """The account of every series. Raises AssertionError for a reading that no instrument gave, or that is there twice."""
+def settle(
+    arrived: Mapping[Series, Sequence[Timed]], given: Mapping[Series, Sequence[Timed]], unsent: frozenset[Series] = frozenset()
+) -> Sum:
+    """The account of every series; of those in `unsent` nothing is lost: what did not arrive had not changed.
+
+    Raises AssertionError for a reading that no instrument gave, or that is there twice.
+    """
     total = Sum()
     for series in sorted(set(arrived) | set(given)):
         rows, journal = sorted(arrived.get(series, ()), key=lambda row: row[0]), given.get(series, ())
         assert len({at_ms for at_ms, _ in rows}) == len(rows), f"{series}: an instant is there twice"
         values = [row for row in rows if row[1] is not None]
         try:
-            total.lost[series] = missing(values, journal)
+            lost = missing(values, journal)
         except ValueError as error:
             raise AssertionError(f"{series}: {error}") from None
+        total.lost[series] = [] if series in unsent else lost
+        total.unchanged += len(lost) if series in unsent else 0
         total.served += len(journal)
         total.arrived += len(values)
         total.without_value += len(rows) - len(values)
