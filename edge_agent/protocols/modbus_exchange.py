@@ -84,8 +84,11 @@ class Exchanges:
                 pdu = yield from self._over_tcp(unit, request, expected, timeout_ms)
             else:
                 pdu = yield from self._over_line(unit, request, expected, timeout_ms)
-        except Silence:
-            memory.missed(unit, shape)
+        except Silence as silence:
+            if silence.is_early:
+                memory.given_up(unit, shape)
+            else:
+                memory.missed(unit, shape)
             self.tally.timeouts += 1
             raise
         except (Garbled, GeneratorExit):  # the latter: the link went in the middle, and the reply may come all the same
@@ -123,7 +126,7 @@ class Exchanges:
         self.memory.overheard(beside)
         if pdu is None:
             self.tally.crc_errors += window.mismatches
-            raise Garbled(window.came) if window.came else Silence
+            raise Garbled(window.came) if window.came else Silence(is_early=bool(window.mismatches or window.repeats))
         return pdu
 
     def _listen(self, unit: int, window: _Window, pdu: bytes) -> Generator[Action, bytes, None]:

@@ -73,8 +73,10 @@ class Silence(Failure):
 
     word = "timeout"
 
-    def __init__(self) -> None:
+    def __init__(self, *, is_early: bool = False) -> None:
+        """is_early: the window was not waited out, because an echo looked like the end of it."""
         super().__init__("no answer")
+        self.is_early = is_early
 
 
 class Garbled(Failure):

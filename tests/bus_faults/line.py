@@ -23,6 +23,9 @@ MS_PER_CHARACTER = 10_000.0
 """Times the speed: ten bits."""
 
 
+_KEPT_BYTES = 600
+
+
 @dataclass(eq=False)
 class Frame:
     """Bytes on the wire. made: as they were meant."""
@@ -147,7 +150,10 @@ class Line:
 
     def _asked(self, payload: bytes) -> Question:
         self.questions += 1
-        self.heard.clear()
+        if self.framing == "tcp":  # a frame may have begun before the question: half of an old one, and then the answer
+            del self.heard[:-_KEPT_BYTES]
+        else:
+            self.heard.clear()
         if self.framing == "tcp":
             transaction, unit, pdu = int.from_bytes(payload[:2], "big"), payload[6], payload[7:]
         elif self.framing == "ascii":

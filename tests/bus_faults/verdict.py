@@ -24,7 +24,8 @@ def verdict_of(line: Line, wanted: reference.Wanted, words: tuple[int, ...]) -> 
         return "right" if len(truths) == 1 else "one of two"
     heard = bytes(line.heard)
     if line.framing == "tcp":
-        pdus = list(reference.tcp_pdus(heard, question.transaction, wanted.unit))
+        begins = [at for at in range(len(heard)) if heard.startswith(question.transaction.to_bytes(2, "big"), at)]
+        pdus = [pdu for at in begins for pdu in reference.tcp_pdus(heard[at:], question.transaction, wanted.unit)]
     elif line.framing == "ascii":
         pdus = list(reference.ascii_pdus(heard, wanted.unit))
     else:
