@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import queue
 import threading
+import time
 from collections.abc import Callable
 
 from edge_agent.delivery.machine import Event, Fetch, Fetched, Renewed, TakenUp, Write, WriteFailed, Written
@@ -20,7 +21,8 @@ class OutboxWriter:
         self._file = file
         self._on_done = on_done
         self._orders: queue.SimpleQueue[Write | Fetch | None] = queue.SimpleQueue()
-        self._ending = threading.Event()
+        self._unread: tuple[float, Fetch] | None = None
+        """A read that the medium refused, and when it is tried again (monotonic, s); the courier has one under way at most."""
         self._thread = threading.Thread(target=self._run, name="outbox", daemon=True)
 
     def start(self) -> None:
@@ -33,19 +35,29 @@ class OutboxWriter:
 
     def stop(self, timeout_s: float) -> bool:
         """Finishes what is queued, closes the file; False if that took longer."""
-        self._ending.set()
         self._orders.put(None)
         if self._thread.is_alive():
             self._thread.join(timeout_s)
         return not self._thread.is_alive()
 
     def _run(self) -> None:
-        while (order := self._orders.get()) is not None:
+        while (order := self._next()) is not None:
             if isinstance(order, Write):
                 self._on_done(self._write(order))
             else:
                 self._fetch(order)
         self._file.close()
+
+    def _next(self) -> Write | Fetch | None:
+        """The next order; a read that was refused when its rest is over, so that writes never wait for it."""
+        if self._unread is None:
+            return self._orders.get()
+        again_s, fetch = self._unread
+        try:
+            return self._orders.get(timeout=max(0.0, again_s - time.monotonic()))
+        except queue.Empty:
+            self._unread = None
+            return fetch
 
     def _write(self, order: Write) -> Event:
         try:
@@ -66,14 +78,15 @@ class OutboxWriter:
             self._on_done(Renewed(renewed))
 
     def _fetch(self, order: Fetch) -> None:
-        """A medium that refuses to read is asked again: its messages are neither there nor lost."""
-        while not self._ending.is_set():
-            try:
-                stored, missing = self._file.fetch(order.span.each())
-                readings = self._file.readings_of(missing)
-            except OutboxFailed:
-                self._ending.wait(REST_S)
-                continue
-            self._tell_found()
-            self._on_done(Fetched(stored, missing, readings))
+        """A medium that refuses to read is asked again: its messages are neither there nor lost.
+
+        What was forgotten or released between two tries is missing then, and the courier, who released it, takes no notice.
+        """
+        try:
+            stored, missing = self._file.fetch(order.span.each())
+            readings = self._file.readings_of(missing)
+        except OutboxFailed:
+            self._unread = (time.monotonic() + REST_S, order)
             return
+        self._tell_found()
+        self._on_done(Fetched(stored, missing, readings))

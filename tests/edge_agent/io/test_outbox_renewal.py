@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import queue
 import sqlite3
+from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 from random import Random
@@ -11,9 +12,11 @@ from random import Random
 import pytest
 
 from edge_agent.delivery.machine import Event, Fetch, Fetched, Key, Renewed, Span, Stored, Write, Written
-from edge_agent.io.outbox import OutboxFile
+from edge_agent.io import outbox_writer
+from edge_agent.io.outbox import OutboxFailed, OutboxFile
 from edge_agent.io.outbox_notes import read_notes
 from edge_agent.io.outbox_writer import OutboxWriter
+from tests.support.ports import wait_until
 
 PAGE = 4096
 RANDOM_HEX = "00000000000000aa"
@@ -116,6 +119,42 @@ def test_what_the_medium_gave_wrongly_once_costs_nothing(running: Running) -> No
     assert running.file.fetch(keys) == ([stored(running.epoch, key.seq) for key in keys], [])
     assert (tried, running.file.take_renewed()) == ([1], "")
     running.file.close()
+
+
+class Stubborn(OutboxFile):
+    """On a medium that writes, and refuses to read until it is told otherwise."""
+
+    refuses = True
+    tries = 0
+
+    def fetch(self, keys: Sequence[Key]) -> tuple[list[Stored], list[Key]]:
+        self.tries += 1
+        if self.refuses:
+            raise OutboxFailed("disk I/O error")
+        return super().fetch(keys)
+
+
+def test_a_read_that_is_refused_holds_up_no_write_and_is_tried_again(running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(outbox_writer, "REST_S", 0.1)
+    running.file.close()
+    file, done = Stubborn(running.path), queue.SimpleQueue[Event]()
+    file.open()
+    writer = OutboxWriter(file, done.put)
+    writer.start()
+    writer.order(Fetch(Span(running.epoch, "n", 1, 3)))
+    for token in range(1, 4):
+        writer.order(Write(token, [stored(running.epoch, ROWS + token)], [Key(running.epoch, "n", token)] if token == 1 else []))
+        assert done.get(timeout=5) == Written(token)
+    wait_until(lambda: file.tries >= 3)
+    file.refuses = False
+    read = done.get(timeout=5)
+    assert isinstance(read, Fetched)
+    assert [each.key.seq for each in read.stored] == [2, 3], "the first was released meanwhile"
+    assert [key.seq for key in read.missing] == [1]
+    file.refuses = True
+    writer.order(Fetch(Span(running.epoch, "n", 1, 3)))
+    wait_until(lambda: file.tries >= 6)
+    assert writer.stop(5), "an end does not wait for it"
 
 
 def test_the_writer_tells_of_it_before_it_says_what_came_of_the_order(running: Running) -> None:
