@@ -16,15 +16,16 @@ from collector.domain.interpreted import Interpreted
 from collector.domain.pulse import GatewayPulse
 from collector.rules.changes import Change, Over, Raised
 from collector.rules.rule import Rule
-from collector.rules.site import Site, SiteState
+from collector.rules.site import Site
+from collector.rules.site_state import SiteState, SiteState2
 from collector.rules.watch import Watch, WatchState, warning_id
 
 AWAY_MS = 60_000
 """Pulses further apart: the collector itself was away, and nobody can be blamed for the silence of that time."""
 LIVE_MS = 60_000
 """A condition found this soon after it was reached is told at once; one found later waits until the backlog has been read."""
-STATE_VERSION = 2
-"""1: windows as lists of numbers."""
+STATE_VERSION = 3
+"""1: windows as lists of numbers; 2: one order of time for a whole site."""
 
 
 class EngineState(msgspec.Struct):
@@ -37,8 +38,17 @@ class EngineState(msgspec.Struct):
     """When the collector was there again after it was away."""
 
 
+class _Version(msgspec.Struct):
+    version: int = 1
+
+
+class _EngineState2(msgspec.Struct):
+    sites: dict[str, SiteState2] = {}
+    pulsed_ms: int = 0
+    back_since_ms: int = 0
+
+
 _encoder = msgspec.msgpack.Encoder()
-_decoder = msgspec.msgpack.Decoder(EngineState)
 
 
 class Engine:
@@ -74,9 +84,9 @@ class Engine:
         """Readings and events that came too late to be judged, that came from the future, that wait; and attached rules."""
         sites = self._sites.values()
         return {
-            "late": sum(site.ordering.state.late for site in sites),
-            "ahead": sum(site.ordering.state.ahead for site in sites),
-            "waiting": sum(len(site.ordering.state.waiting) for site in sites),
+            "late": sum(site.arrivals.state.late for site in sites),
+            "ahead": sum(site.arrivals.state.ahead for site in sites),
+            "waiting": sum(site.waiting for site in sites),
             "watches": sum(len(site.watches) for site in sites),
         }
 
@@ -85,16 +95,17 @@ class Engine:
         if not self._began_ms or at_ms < self._began_ms:
             return
         for site in self._sites.values():
-            site.ordering.resume(self._began_ms)
+            site.resume(self._began_ms)
         self._began_ms = 0
 
     def _load(self, state: bytes) -> None:
         try:
-            loaded = _decoder.decode(state)
+            version = msgspec.msgpack.decode(state, type=_Version).version
+            if version > STATE_VERSION:
+                raise ValueError(f"the rule state is of version {version}, this program knows {STATE_VERSION}")
+            loaded = _decoded(state, version)
         except msgspec.MsgspecError as error:
             raise ValueError(f"not a state of the warning engine: {error}") from error
-        if loaded.version > STATE_VERSION:
-            raise ValueError(f"the rule state is of version {loaded.version}, this program knows {STATE_VERSION}")
         self._pulsed_ms, self._back_since_ms = loaded.pulsed_ms, loaded.back_since_ms
         for name, site in loaded.sites.items():
             self._sites[name] = Site(name, self._rules, self._county, site)
@@ -142,15 +153,22 @@ class Engine:
     def _announce(self, site: Site, now_ms: int) -> list[Change]:
         """Tells what was held back, once the site's backlog has been read and it still stands."""
         held_back = [w for w in site.watches if w.standing is not None and not w.standing.announced]
-        if not held_back or not site.is_caught_up(now_ms, LIVE_MS):
-            return []
-        return [change for watch in held_back for change in self._tell(site, watch, now_ms)]
+        present = [watch for watch in held_back if site.is_caught_up(watch, now_ms, LIVE_MS)]
+        return [change for watch in present for change in self._tell(site, watch, now_ms)]
 
     def _tell(self, site: Site, watch: Watch, now_ms: int) -> list[Change]:
         if watch.standing is None or site.is_inhibited(watch):
             return []
         watch.standing.announced = True
         return [Raised(watch.warning(now_ms))]
+
+
+def _decoded(state: bytes, version: int) -> EngineState:
+    if version == STATE_VERSION:
+        return msgspec.msgpack.decode(state, type=EngineState)
+    earlier = msgspec.msgpack.decode(state, type=_EngineState2)
+    sites = {name: site.upgraded() for name, site in earlier.sites.items()}
+    return EngineState(STATE_VERSION, sites, earlier.pulsed_ms, earlier.back_since_ms)
 
 
 def orphan_id(site: str, state: WatchState) -> str:

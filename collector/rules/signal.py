@@ -50,6 +50,12 @@ class Slot:
         self.series = series
         self.hole_ms = max(MIN_HOLE_MS, HOLE_PERIODS * series.period_ms) if series.period_ms else DEFAULT_HOLE_MS
 
+    def copy(self) -> Slot:
+        """Another one of the same series, without a reading."""
+        slot = Slot(self.series)
+        slot.nameplate = self.nameplate
+        return slot
+
     @property
     def key(self) -> SeriesKey:
         """Identity."""

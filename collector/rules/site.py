@@ -1,58 +1,32 @@
-"""Pure. One site inside the warning engine: its signals, its order of time, and the rules attached to it.
+"""Pure. One site inside the warning engine: its signals, what of it is judged together, and the rules attached to it.
 
 Every method that may begin or end a warning yields the watch at the moment it happens, so that the engine sees each step.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-
-import msgspec
 
 from collector.domain.county import County
 from collector.domain.identity import SeriesKey
 from collector.domain.interpreted import Interpreted, SiteEvent
 from collector.domain.pulse import GatewayPulse
 from collector.domain.series import SeriesColumn, SeriesInfo
+from collector.rules.arrivals import Arrivals, Source
 from collector.rules.binding import Equipment, attach, bind_expressions, settings_for, spans_ms
 from collector.rules.expression import Scope
-from collector.rules.ordering import Ordering, OrderState
+from collector.rules.group import Group, GroupKey, GroupState, covering, key_of
 from collector.rules.rule import Rule
 from collector.rules.signal import Known, Slot, known_value
+from collector.rules.site_state import Happening, SeriesState, SiteState
 from collector.rules.watch import Watch, WatchState
-from edge_agent.contract.message import BirthBody, Device
+from edge_agent.contract.message import NORMAL, URGENT, BirthBody, Device, Lane
 
 DEVICE_SILENT = "device.silent"
+EVENT_ON_ITS_WAY_MS = 5_000
+"""A gateway was heard, and yet an event of shortly before may be still to come: what was on stays on until this long before."""
 Moves = Iterator[Watch]
-
-
-class SlotState(msgspec.Struct, array_like=True):
-    """A signal in the rule state."""
-
-    series: SeriesInfo
-    at_ms: int
-    known: float | bool | None
-    known_at_ms: int
-
-
-class Happening(msgspec.Struct, array_like=True):
-    """The newest event of one kind and subject."""
-
-    at_ms: int
-    on: bool
-    epoch: str
-
-
-class SiteState(msgspec.Struct):
-    """All that a restart must know of a site."""
-
-    slots: list[SlotState]
-    devices: dict[str, dict[str, Device]]
-    order: OrderState
-    watches: list[WatchState]
-    happenings: dict[str, Happening]
-    orphans: list[WatchState]
 
 
 class Site:
@@ -60,18 +34,21 @@ class Site:
 
     def __init__(self, name: str, rules: Sequence[Rule], county: County, state: SiteState | None = None) -> None:
         self.name = name
-        self.ordering = Ordering(state.order if state else None)
+        self.arrivals = Arrivals(state.arrivals if state else None)
         self.watches: list[Watch] = []
         self.orphans: list[WatchState] = list(state.orphans) if state else []
         """Warnings that stand under a rule that is no longer there or was switched off."""
         self._rules = {kind: [rule for rule in rules if rule.kind == kind] for kind in ("process", "event", "link")}
         self._county = county
-        self._slots: list[Slot] = []
-        self._number: dict[SeriesKey, int] = {}
+        self._series: dict[SeriesKey, Slot] = {}
+        """What is known of every series; each group has slots of its own, which hold readings."""
+        self._lanes: dict[SeriesKey, Lane] = {}
         self._devices: dict[str, dict[str, Device]] = dict(state.devices) if state else {}
         self._happenings: dict[str, Happening] = dict(state.happenings) if state else {}
         self._by_name: dict[tuple[str, str], Watch] = {}
-        self._by_slot: dict[int, list[Watch]] = {}
+        self._groups: dict[GroupKey, Group] = {}
+        self._of_series: dict[SeriesKey, list[Group]] = {}
+        self._of_watch: dict[tuple[str, str], Group] = {}
         if state:
             self._restore(state)
 
@@ -85,13 +62,13 @@ class Site:
         yield from self.tick(now_ms)
         if message.birth is not None:
             self._describe(message.gateway.gateway, message.birth)
-        for taken in self.ordering.arrive(message):
+        for taken in self.arrivals.arrive(message):
             yield from self._take(taken)
         yield from self._judge(now_ms)
 
     def tick(self, now_ms: int) -> Moves:
         """Time passes: holes and silent gateways hold nothing back for ever."""
-        for taken in self.ordering.patience(now_ms):
+        for taken in self.arrivals.patience(now_ms):
             yield from self._take(taken)
         yield from self._judge(now_ms)
 
@@ -112,13 +89,28 @@ class Site:
             }
             if watch.judge(now_ms):
                 yield watch
-        flow = self.ordering.state.flows.get(gateway)
+        flow = self.arrivals.state.flows.get(gateway)
         if heard_ms is not None and flow is not None and flow.is_live:
-            yield from self._advance(gateway, max(flow.newest_ms, heard_ms))
+            yield from self._advance(gateway, max(flow.newest_ms, heard_ms - EVENT_ON_ITS_WAY_MS))
 
-    def is_caught_up(self, now_ms: int, live_ms: int) -> bool:
-        """True when what stands now is the present: what still waits is recent, or nothing more is coming."""
-        return self.ordering.is_caught_up(now_ms, live_ms) or self.ordering.is_at_rest(now_ms)
+    def resume(self, back_ms: int) -> None:
+        """The collector is there again (`Arrivals.resume`)."""
+        away_ms = self.arrivals.resume(back_ms)
+        for group in self._groups.values():
+            group.resume(away_ms)
+
+    @property
+    def waiting(self) -> int:
+        """Readings that wait for their turn, once for each group."""
+        return sum(len(group.waiting) for group in self._groups.values())
+
+    def is_caught_up(self, watch: Watch, now_ms: int, live_ms: int) -> bool:
+        """True when what stands now at this watch is the present: what still waits is recent, or nothing more is coming."""
+        group = self._of_watch.get((watch.rule.id, watch.subject))
+        if group is not None:
+            return group.is_caught_up(self.arrivals, now_ms, live_ms)
+        gateways = (watch.gateway,)
+        return self.arrivals.is_caught_up(gateways, now_ms) or self.arrivals.is_at_rest(gateways, now_ms)
 
     def is_inhibited(self, watch: Watch) -> bool:
         """True while a cause named by the rule stands at the watch's gateway."""
@@ -127,9 +119,10 @@ class Site:
 
     def dump(self) -> SiteState:
         """For the rule state."""
-        slots = [SlotState(replace(s.series, texts={}, name=None), s.at_ms, s.known, s.known_at_ms) for s in self._slots]
+        series = [SeriesState(replace(s.series, texts={}, name=None), self._lanes[key]) for key, s in self._series.items()]
+        groups = [group.dump() for group in self._groups.values()]
         watches = [watch.dump() for watch in self.watches]
-        return SiteState(slots, self._devices, self.ordering.state, watches, self._happenings, self.orphans)
+        return SiteState(series, self._devices, self.arrivals.state, groups, watches, self._happenings, self.orphans)
 
     # --- what the site is ---
 
@@ -137,38 +130,64 @@ class Site:
         self._devices[gateway] = {**self._devices.get(gateway, {}), **{device.id: device for device in birth.devices}}
         for s in birth.series:
             key = SeriesKey(self.name, gateway, s.device, s.point)
-            self._slot(SeriesInfo(key, s.unit, s.role, s.kind, s.period_ms, s.decimals, None, s.limits))
+            self._know(SeriesInfo(key, s.unit, s.role, s.kind, s.period_ms, s.decimals, None, s.limits), s.lane)
+        self.arrivals.keep_buses(gateway, {self._bus(key) for key in self._series if key.gateway == gateway})
         self._attach()
 
-    def _slot(self, series: SeriesInfo) -> int:
-        """The number of a series, known or new; the caller attaches the rules anew after a new one."""
-        number = self._number.get(series.key)
-        if number is None:
-            number = self._number[series.key] = len(self._slots)
-            self._slots.append(Slot(series))
+    def _know(self, series: SeriesInfo, lane: Lane) -> None:
+        """A series, known or new; the caller attaches the rules anew."""
+        self._lanes[series.key] = lane
+        known = self._series.get(series.key)
+        if known is None:
+            self._series[series.key] = Slot(series)
         else:
-            self._slots[number].describe(series)
-        return number
+            known.describe(series)
+
+    def _bus(self, key: SeriesKey) -> str:
+        """The bus of a series; a name of its own for a device of which none is known."""
+        device = self._devices.get(key.gateway, {}).get(key.device)
+        return device.bus if device is not None and device.bus else f"?{key.device}"
 
     def _attach(self) -> None:
-        """Attaches all process rules anew; what watches of the same rule and subject have learnt is kept."""
-        known = {(w.rule.id, w.subject): w.dump() for w in self.watches if w.rule.kind == "process"}
+        """Attaches all process rules anew; what groups hold and what watches of the same rule and subject have learnt is kept."""
+        learnt = {(w.rule.id, w.subject): w.dump() for w in self.watches if w.rule.kind == "process"}
+        earlier = {key: group.dump() for key, group in self._groups.items()}
+        places = {name: group.judged_ms for name, group in self._of_watch.items()}
         equipment = Equipment({(g, name): device for g, devices in self._devices.items() for name, device in devices.items()})
-        for slot in self._slots:
+        for slot in self._series.values():
             slot.nameplate = equipment.nameplate(slot.key)
-        self.watches = [watch for watch in self.watches if watch.rule.kind != "process"]
-        for rule in self._rules["process"]:
-            self.watches += attach(rule, self._slots, equipment, self._county, self.name)
-        self._index()
-        for name, state in known.items():
+        slots = list(self._series.values())
+        attached = [watch for rule in self._rules["process"] for watch in attach(rule, slots, equipment, self._county, self.name)]
+        self.watches = [*(watch for watch in self.watches if watch.rule.kind != "process"), *attached]
+        self._by_name = {(watch.rule.id, watch.subject): watch for watch in self.watches}
+        self._regroup(attached, earlier, places)
+        for name, state in learnt.items():
             self._load_watch(name, state)
 
-    def _index(self) -> None:
-        self._by_name = {(watch.rule.id, watch.subject): watch for watch in self.watches}
-        self._by_slot = {}
-        for watch in self.watches:
-            for number in sorted({self._number[view.slot.key] for _, view in watch.views}):
-                self._by_slot.setdefault(number, []).append(watch)
+    def _regroup(
+        self, watches: Sequence[Watch], earlier: Mapping[GroupKey, GroupState], places: Mapping[tuple[str, str], int]
+    ) -> None:
+        """Groups for these watches. places: how far a watch had come, so that it never sees an instant again."""
+        self._groups, self._of_series, self._of_watch = {}, {}, {}
+        for watch in watches:
+            key, name = key_of(watch), (watch.rule.id, watch.subject)
+            group = self._groups.get(key)
+            if group is None:
+                group = self._groups[key] = self._group(key, covering(earlier, key))
+            group.watches.append(watch)
+            group.judged_ms = max(group.judged_ms, places.get(name, 0))
+            self._of_watch[name] = group
+            for _, view in watch.views:
+                view.slot = group.slot(view.slot.key)
+
+    def _group(self, key: GroupKey, state: GroupState | None) -> Group:
+        group = Group(key, [self._series[one].copy() for one in key])
+        group.sources = frozenset(Source(one.gateway, self._bus(one), self._lanes[one]) for one in key)
+        if state is not None:
+            group.load(state)
+        for one in key:
+            self._of_series.setdefault(one, []).append(group)
+        return group
 
     def _plain_watch(self, rule: Rule, gateway: str, subject: str) -> Watch | None:
         """The watch of an event or link rule, made when first needed; None where the county switched the rule off."""
@@ -185,10 +204,11 @@ class Site:
         return watch
 
     def _restore(self, state: SiteState) -> None:
-        for saved in state.slots:
-            slot = self._slots[self._slot(saved.series)]
-            slot.at_ms, slot.known, slot.known_at_ms = saved.at_ms, saved.known, saved.known_at_ms
+        for saved in state.series:
+            self._know(saved.series, saved.lane)
         self._attach()
+        process = [watch for watch in self.watches if watch.rule.kind == "process"]
+        self._regroup(process, {tuple(group.series): group for group in state.groups}, {})
         plain = {rule.id: rule for kind in ("event", "link") for rule in self._rules[kind]}
         for watch in state.watches:
             if watch.rule in plain:
@@ -207,33 +227,28 @@ class Site:
     def _take(self, message: Interpreted) -> Moves:
         """A message in its sequence: readings wait for their instant, events count at once."""
         gateway = message.gateway.gateway
-        if any(column.series.key not in self._number for column in message.columns):
+        lane = URGENT if message.lane == URGENT else NORMAL
+        if any(self._lanes.get(column.series.key) != lane for column in message.columns):
             for column in message.columns:
-                self._slot(column.series)
+                self._know(column.series, lane)
             self._attach()
-        self.ordering.put(message, [self._number[column.series.key] for column in message.columns])
+        limit_ms = self.arrivals.move(message, self._bus)
+        for column in message.columns:
+            groups = self._of_series.get(column.series.key, ())
+            self.arrivals.state.late += max((group.put(column, message.received_ms, limit_ms) for group in groups), default=0)
         for column in message.columns:
             yield from self._answers_again(gateway, message.epoch, column)
         for event in sorted(message.events, key=lambda e: e.time_ms):
-            self.ordering.note_event(gateway, event.time_ms, message.received_ms)
+            self.arrivals.note_event(gateway, event.time_ms, message.received_ms)
             yield from self._event(gateway, message.epoch, event)
-        flow = self.ordering.state.flows.get(gateway)
+        flow = self.arrivals.state.flows.get(gateway)
         if flow is not None:
             yield from self._advance(gateway, flow.newest_ms)
 
     def _judge(self, now_ms: int) -> Moves:
-        slots, by_slot = self._slots, self._by_slot
-        for at_ms, readings in self.ordering.drain(now_ms):
-            touched: dict[int, Watch] = {}
-            for reading in readings:
-                slot = slots[reading.slot]
-                if at_ms > slot.at_ms:
-                    slot.put(at_ms, reading.value, reading.quality)
-                    for watch in by_slot.get(reading.slot, ()):
-                        touched[id(watch)] = watch
-            for watch in touched.values():
-                if watch.judge(at_ms):
-                    yield watch
+        for group in self._groups.values():
+            if group.waiting:
+                yield from group.judge(self.arrivals, now_ms)
 
     def _event(self, gateway: str, epoch: str, event: SiteEvent) -> Moves:
         rules = [rule for rule in self._rules["event"] if rule.event == event.kind]
@@ -243,7 +258,7 @@ class Site:
         name = f"{event.kind} {subject}"
         before = self._happenings.get(name)
         if before is not None and event.time_ms < before.at_ms:
-            self.ordering.state.late += 1
+            self.arrivals.state.late += 1
             return
         for rule in rules:
             watch = self._plain_watch(rule, gateway, subject)

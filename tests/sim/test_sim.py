@@ -12,6 +12,7 @@ import pytest
 from collector.domain.identity import GatewayId
 from collector.domain.pulse import GatewayPulse
 from collector.intake.records import BatchKey, Record
+from collector.rules.site import EVENT_ON_ITS_WAY_MS
 from edge_agent.contract import encoding
 from edge_agent.contract import message as m
 from edge_agent.delivery.machine import Key, Stored, Write
@@ -75,8 +76,10 @@ def test_what_was_on_at_the_end_stays_on_while_its_gateway_is_heard() -> None:
     log.add(Record(0, BatchKey("sim", "gw-0", EPOCH, m.URGENT, 2), BEGIN_MS, event, "data"))
     gateway = GatewayId("sim", "gw-0")
     assert without_faults(log) == {}
-    assert without_faults(log, [GatewayPulse(gateway, BEGIN_MS + 59_000)]) == {}
-    assert without_faults(log, [GatewayPulse(gateway, BEGIN_MS + 60_000)]) == {f"sim-trouble~sim~gw-0~device~{BEGIN_MS}": None}
+    assert without_faults(log, [GatewayPulse(gateway, BEGIN_MS + 59_000 + EVENT_ON_ITS_WAY_MS)]) == {}
+    assert without_faults(log, [GatewayPulse(gateway, BEGIN_MS + 60_000 + EVENT_ON_ITS_WAY_MS)]) == {
+        f"sim-trouble~sim~gw-0~device~{BEGIN_MS}": None
+    }
 
 
 def test_a_seed_gives_the_same_run_again() -> None:

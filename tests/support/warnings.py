@@ -17,7 +17,7 @@ from collector.domain.warning import Act, State, Warning
 from collector.rules.changes import Change, Raised
 from collector.rules.rule import Rule
 from collector.seams import Refused
-from edge_agent.contract.message import NORMAL, URGENT, Lane, Limits, Text, Value
+from edge_agent.contract.message import NORMAL, URGENT, BirthBody, Device, Lane, Limits, Series, Text, Value
 
 T0 = 1_760_000_000_000
 EPOCH = "1-00000000000000ab"
@@ -71,13 +71,26 @@ class Feed:
         self.offset = 0
         self.next: dict[Lane, int] = {NORMAL: 0, URGENT: 0}
 
+    def birth(self, *infos: SeriesInfo, received_s: float = 0, bus: str = "rs485-1") -> Interpreted:
+        """Says what these series are."""
+        rows = [
+            Series(i, s.key.device, s.key.point, s.unit, s.role, s.period_ms, limits=s.limits) for i, s in enumerate(infos)
+        ]  # fmt: skip
+        devices = [Device(name, bus=bus) for name in dict.fromkeys(s.key.device for s in infos)]
+        return replace(self._message(URGENT, received_s), birth=BirthBody("test", rows, devices))
+
     def data(
-        self, info: SeriesInfo, values: Mapping[float, Value], received_s: float, qualities: Mapping[float, int] | None = None
+        self,
+        info: SeriesInfo,
+        values: Mapping[float, Value],
+        received_s: float,
+        qualities: Mapping[float, int] | None = None,
+        lane: Lane = NORMAL,
     ) -> Interpreted:
         """Readings of one series: value by second, quality by second where it is not good."""
         times = tuple(T0 + round(t * 1000) for t in values)
         codes = tuple((qualities or {}).get(t, 0) for t in values)
-        return self._message(NORMAL, received_s, columns=(SeriesColumn(info, times, tuple(values.values()), codes),))
+        return self._message(lane, received_s, columns=(SeriesColumn(info, times, tuple(values.values()), codes),))
 
     def event(self, kind: str, on: bool | None, at_s: float, received_s: float, subject: str = "probe") -> Interpreted:
         return self._message(URGENT, received_s, events=(SiteEvent(T0 + round(at_s * 1000), kind, on, subject),))

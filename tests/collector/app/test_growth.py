@@ -31,7 +31,7 @@ from collector.io.account_book import SqliteAccountBook
 from collector.judge import Judge
 from collector.pipeline import _understand
 from collector.recent_log import RecentLog
-from collector.rules import ordering
+from collector.rules import arrivals
 from collector.rules.changes import Change
 from collector.rules.engine import Engine
 from collector.rules.window import Window
@@ -57,7 +57,7 @@ BOUNDS = {
     (gateway, "MAX_LANES"): "Gateway.lanes",
     (interpret, "MAX_BIRTHS"): "Births._series",
     (following, "MAX_HELD"): "Following._held",
-    (ordering, "MAX_LANES"): "Flow.lanes",
+    (arrivals, "MAX_LANES"): "Flow.lanes",
     (daybook, "MAX_HOLES"): "account: holes",
     (account_book, "LANES_KEPT"): "account: lanes",
     (accountant, "MOST_REASONS"): "Accountant._given_up",

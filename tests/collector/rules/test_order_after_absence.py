@@ -12,15 +12,19 @@ import pytest
 
 from collector.config.rules_file import load_rules
 from collector.domain.interpreted import Interpreted
+from collector.rules.arrivals import RETURN_MS, SILENT_MS
 from collector.rules.changes import Change, Over, Raised
 from collector.rules.engine import Engine
-from collector.rules.ordering import RETURN_MS, SILENT_MS
 from collector.rules.rule import Rule
 from edge_agent.contract.message import URGENT, Gap
 from tests.support.warnings import EPOCH, LATER_EPOCH, PLAIN_RULE, T0, Feed, county, rules_of, series
 
 LEVEL = series()
-OTHER = series(gateway="gw-2")
+OTHER = series("flow", "inlet.flow", "m3/h", gateway="gw-2", device="meter", period_ms=60_000)
+PAIR_RULE = PLAIN_RULE.replace("{role: tank.level, unit: m}", "{role: tank.level, unit: m}, Q: {role: inlet.flow}").replace(
+    "when: L < low", "when: L < low and Q < 9"
+)
+"""Looks at a level of one gateway and a flow of another."""
 
 
 @pytest.fixture
@@ -28,9 +32,22 @@ def rules(tmp_path: Path) -> tuple[Rule, ...]:
     return tuple(rules_of(tmp_path, PLAIN_RULE).values())
 
 
+@pytest.fixture
+def pair(tmp_path: Path) -> tuple[Rule, ...]:
+    return tuple(rules_of(tmp_path, PAIR_RULE).values())
+
+
+def both(rules: tuple[Rule, ...]) -> tuple[Engine, Feed, Feed]:
+    """An engine that knows what two gateways will send."""
+    engine, feed, other = Engine(rules, county()), Feed(), Feed("gw-2")
+    take(engine, feed.birth(LEVEL), other.birth(OTHER))
+    return engine, feed, other
+
+
 def low(feed: Feed, first_s: int, last_s: int, received_s: float) -> Interpreted:
     """A reading a second, all below the limit."""
-    return feed.data(series(gateway=feed.gateway.gateway), {float(t): 0.5 for t in range(first_s, last_s + 1)}, received_s)
+    info = OTHER if feed.gateway.gateway == "gw-2" else LEVEL
+    return feed.data(info, {float(t): 0.5 for t in range(first_s, last_s + 1)}, received_s)
 
 
 def take(engine: Engine, *messages: Interpreted) -> list[Change]:
@@ -60,10 +77,10 @@ def test_an_event_that_fills_a_hole_after_it_was_given_up_is_judged() -> None:
 
 
 def test_readings_that_fill_a_hole_after_it_was_given_up_are_judged_where_their_instants_are_still_to_come(
-    rules: tuple[Rule, ...],
+    pair: tuple[Rule, ...],
 ) -> None:
     """The other gateway is behind, so nothing was judged beyond it when the hole was given up."""
-    engine, feed, other = Engine(rules, county()), Feed(), Feed("gw-2")
+    engine, feed, other = both(pair)
     take(engine, low(feed, 0, 1, 1), low(other, 1, 1, 1))
     hole, behind = low(feed, 2, 30, 33), low(feed, 31, 31, 2)
     take(engine, behind)
@@ -93,9 +110,9 @@ def test_what_a_gap_record_declares_lost_and_is_here_all_the_same_is_judged(rule
     assert engine.counts() == {"late": 0, "ahead": 0, "waiting": 0, "watches": 1}
 
 
-def test_a_hole_of_its_own_makes_no_gateway_silent(rules: tuple[Rule, ...]) -> None:
+def test_a_hole_of_its_own_makes_no_gateway_silent(pair: tuple[Rule, ...]) -> None:
     """Its readings come all the time, behind a hole; the other gateway's readings wait for it, and none is late."""
-    engine, feed, other = Engine(rules, county()), Feed(), Feed("gw-2")
+    engine, feed, other = both(pair)
     take(engine, low(feed, 0, 0, 0), low(other, 0, 0, 0))
     hole = low(feed, 1, 1, 32)
     for t in range(2, 31, 4):
@@ -113,16 +130,16 @@ def test_an_event_older_than_what_is_known_of_its_subject_is_counted() -> None:
 # --- time passes before a message ---
 
 
-def test_what_is_judged_follows_from_the_log_alone_not_from_the_ticks_between(rules: tuple[Rule, ...]) -> None:
+def test_what_is_judged_follows_from_the_log_alone_not_from_the_ticks_between(pair: tuple[Rule, ...]) -> None:
     def judged(ticks: range) -> dict[str, int]:
-        engine, feed, other = Engine(rules, county()), Feed(), Feed("gw-2")
+        engine, feed, other = both(pair)
         take(engine, low(feed, 0, 0, 0), low(other, 0, 0, 0), low(feed, 1, 20, 25))
         for t in ticks:
             tick(engine, t)
         take(engine, low(other, 1, 20, 50))
         return engine.counts()
 
-    assert judged(range(26, 50)) == judged(range(0)) == {"late": 19, "ahead": 0, "waiting": 2, "watches": 2}
+    assert judged(range(26, 50)) == judged(range(0)) == {"late": 20, "ahead": 0, "waiting": 0, "watches": 1}
 
 
 # --- absence of the collector ---
@@ -142,29 +159,29 @@ def test_a_hole_open_when_the_collector_went_away_is_given_the_rest_of_its_time_
     assert back.counts()["late"] == 0
 
 
-def test_no_gateway_was_silent_because_the_collector_was_away(rules: tuple[Rule, ...]) -> None:
-    engine, feed, other = Engine(rules, county()), Feed(), Feed("gw-2")
+def test_no_gateway_was_silent_because_the_collector_was_away(pair: tuple[Rule, ...]) -> None:
+    engine, feed, other = both(pair)
     take(engine, low(feed, 0, 0, 0), low(other, 0, 0, 0), low(feed, 1, 20, 20))
     tick(engine, 25)
-    back = restarted(engine, rules, 620)
+    back = restarted(engine, pair, 620)
     take(back, low(feed, 21, 630, 631), low(other, 1, 630, 650))
     assert back.counts()["late"] == 0, "and what waited for it goes on waiting"
 
 
-def test_a_gateway_that_was_silent_before_is_not_waited_for(rules: tuple[Rule, ...]) -> None:
-    engine, feed, other = Engine(rules, county()), Feed(), Feed("gw-2")
+def test_a_gateway_that_was_silent_before_is_not_waited_for(pair: tuple[Rule, ...]) -> None:
+    engine, feed, other = both(pair)
     assert told(take(engine, low(other, 60, 60, 60), low(feed, 61, 100, 100))) == ["level-low"]
-    back = restarted(engine, rules, 620)
+    back = restarted(engine, pair, 620)
     assert told(take(back, feed.data(LEVEL, {float(t): 2.0 for t in range(101, 621)}, 621))) == ["over level-low"]
 
 
-def test_a_collector_that_falls_again_and_again_waits_for_nobody_for_ever(rules: tuple[Rule, ...]) -> None:
-    engine, other = Engine(rules, county()), Feed("gw-2")
+def test_a_collector_that_falls_again_and_again_waits_for_nobody_for_ever(pair: tuple[Rule, ...]) -> None:
+    engine, feed, other = both(pair)
     take(engine, low(other, 0, 0, 0))
-    feed, present_s = Feed(), 0
+    present_s = 0
     for _ in range(20):  # 10 s there, 10 s away
         take(engine, low(feed, present_s + 1, present_s + 10, present_s + 10))
-        engine = restarted(engine, rules, present_s + 20)
+        engine = restarted(engine, pair, present_s + 20)
         present_s += 20
     assert SILENT_MS + RETURN_MS < 20 * 10_000
     assert engine.counts()["waiting"] <= 20, "what was there for 60 s of its presence has gone on without the other"
@@ -181,27 +198,51 @@ def test_a_collector_that_falls_again_and_again_waits_for_no_hole_for_ever(rules
     assert told(changes) == ["level-low"]
 
 
-def test_a_state_of_an_earlier_release_knows_no_time_of_going(rules: tuple[Rule, ...]) -> None:
-    """Nobody is waited for since 1970."""
-    engine, feed, other = Engine(rules, county()), Feed(), Feed("gw-2")
-    take(engine, low(feed, 0, 0, 0), low(other, 0, 0, 0))
+def version_2(engine: Engine, *told: str) -> bytes:
+    """The engine's state as earlier releases saved it: one order for the whole site, and without what these did not know yet."""
     state = msgspec.msgpack.decode(engine.dump())
-    order = state["sites"]["dawan"]["order"]
-    del order["present_ms"]
-    for flow in order["flows"].values():
-        del flow["heard_ms"], flow["grace_ms"]
-        for lane in flow["lanes"].values():
+    site = state["sites"]["dawan"]
+    (group,) = site.pop("groups")
+    arrivals, known = site.pop("arrivals"), {tuple(key): slot for key, slot in zip(group["series"], group["slots"], strict=True)}
+    site["slots"] = [[info, *known[tuple(info["key"])]] for info, _ in site.pop("series")]
+    site["order"] = arrivals | {name: group[name] for name in ("waiting", "oldest_received_ms", "judged_ms")}
+    for flow in arrivals["flows"].values():
+        for name in ("urgent_ms", "batch_ms", "batched_ms", "born_ms", "buses", *(told and ("heard_ms", "grace_ms"))):
+            del flow[name]
+        for lane in flow["lanes"].values() if told else ():
             del lane["grace_ms"], lane["passed"]
-    back = Engine(rules, county(), msgspec.msgpack.encode(state), T0 + 600_000)
-    changes = take(back, low(feed, 580, 610, 610)) + tick(back, 650)
+    for name in told:
+        del site["order"][name]
+    return msgspec.msgpack.encode(state | {"version": 2})
+
+
+def test_a_state_of_version_2_goes_on_where_it_stopped(pair: tuple[Rule, ...]) -> None:
+    engine, feed, other = both(pair)
+    changes = take(engine, low(feed, 0, 4, 4), low(other, 0, 4, 4), low(feed, 5, 9, 9))
+    back = Engine(pair, county(), version_2(engine))
+    assert back.counts() == engine.counts() | {"waiting": 5}
+    changes += take(back, low(other, 5, 12, 12), low(feed, 10, 12, 12))
     assert told(changes) == ["level-low"]
+    (raised,) = changes
+    assert isinstance(raised, Raised)
+    assert raised.warning.began_ms == T0, "the dwell began before"
 
 
-def test_what_came_before_the_collector_began_is_read_before_it_counts_as_back(rules: tuple[Rule, ...]) -> None:
-    """A log that was ahead of the judge: the absence lies behind its end, not behind the judge's cursor."""
-    engine, feed, other = Engine(rules, county()), Feed(), Feed("gw-2")
+def test_a_state_of_an_earlier_release_knows_no_time_of_going(pair: tuple[Rule, ...]) -> None:
+    """Nobody is waited for since 1970."""
+    engine, feed, other = both(pair)
     take(engine, low(feed, 0, 0, 0), low(other, 0, 0, 0))
-    back = restarted(engine, rules, 620)
+    back = Engine(pair, county(), version_2(engine, "present_ms"), T0 + 600_000)
+    take(back, low(feed, 580, 610, 610))
+    tick(back, 650)
+    assert back.counts()["waiting"] == 0
+
+
+def test_what_came_before_the_collector_began_is_read_before_it_counts_as_back(pair: tuple[Rule, ...]) -> None:
+    """A log that was ahead of the judge: the absence lies behind its end, not behind the judge's cursor."""
+    engine, feed, other = both(pair)
+    take(engine, low(feed, 0, 0, 0), low(other, 0, 0, 0))
+    back = restarted(engine, pair, 620)
     take(back, low(feed, 1, 100, 100))
     assert back.counts()["waiting"] <= 2, "the other was silent while the collector was there"
 
