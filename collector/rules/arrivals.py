@@ -66,6 +66,8 @@ class Flow(msgspec.Struct):
     """What absences of the collector since then add to the time until it counts as silent."""
     batch_ms: int = 0
     """How far apart its batches are: the longest lately."""
+    told_ms: int = 0
+    """How long its batches are, as its birth says."""
     batched_ms: int = 0
     """When the last batch of lane n was taken, in the collector's time."""
     born_ms: int = 0
@@ -82,7 +84,7 @@ class Flow(msgspec.Struct):
     @property
     def limit_ms(self) -> int:
         """It is waited for this long."""
-        return max(SILENT_MS, self.batch_ms * 3 // 2 + BATCH_LEEWAY_MS if self.batch_ms else 0)
+        return max(SILENT_MS, max(self.batch_ms, self.told_ms) * 3 // 2 + BATCH_LEEWAY_MS)
 
     def is_silent(self, now_ms: int) -> bool:
         """True if nothing has come for too long."""
@@ -130,7 +132,7 @@ class Arrivals:
         now_ms = message.received_ms
         flow = self.state.flows.setdefault(message.gateway.gateway, Flow())
         if message.birth is not None:
-            flow.born_ms = max(flow.born_ms, now_ms)
+            flow.born_ms, flow.told_ms = max(flow.born_ms, now_ms), min(message.birth.batch_ms, LONGEST_BATCH_MS)
         if message.columns or message.events or message.birth is not None:
             flow.heard_ms, flow.grace_ms = max(flow.heard_ms, now_ms), 0
         return self._with_lost(flow, self._lane(flow, f"{message.epoch}/{message.lane}").take(message, now_ms), now_ms)
@@ -207,7 +209,7 @@ class Arrivals:
             passed_ms = flow.passed_ms(source.bus, source.lane)
             if passed_ms:
                 least_ms = min(least_ms or passed_ms, passed_ms)
-            elif now_ms - flow.born_ms <= SILENT_MS:
+            elif now_ms - flow.born_ms <= flow.limit_ms:
                 return 0  # it has just said what it will send
         return now_ms + MAX_AHEAD_MS if is_silent else least_ms
 

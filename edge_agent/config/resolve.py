@@ -76,7 +76,11 @@ def birth_of(site: resolved.Site, equipment: Iterable[EquipmentFile]) -> BirthBo
                 message.Device(d.id, d.profile, d.profile_version, bus.id, d.name, dict(d.nameplate), d.part_of, list(d.fed_by))
             )
             series += [series_of(point) for point in (*d.points, *link_points(d))]
-    return BirthBody(SOFTWARE, series, devices, site.delivery.receipt_hold_ms, receipt_every=site.delivery.batches_per_receipt)
+    delivery = site.delivery
+    return BirthBody(
+        SOFTWARE, series, devices, delivery.receipt_hold_ms,
+        receipt_every=delivery.batches_per_receipt, batch_ms=delivery.batch_ms,
+    )  # fmt: skip
 
 
 def series_of(p: resolved.Point) -> Series:

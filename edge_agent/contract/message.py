@@ -186,6 +186,8 @@ class BirthBody(msgspec.Struct, frozen=True, omit_defaults=True):
     contract: int = VERSION
     receipt_every: int = 0
     """So many batches of lane `n` without receipt make one due at once; 0: only the time does."""
+    batch_ms: int = 5000
+    """How long a reading of lane `n` may wait for company before it is sent; more where a data budget asks for it."""
 
 
 class Past(msgspec.Struct, frozen=True, array_like=True):

@@ -71,13 +71,13 @@ class Feed:
         self.offset = 0
         self.next: dict[Lane, int] = {NORMAL: 0, URGENT: 0}
 
-    def birth(self, *infos: SeriesInfo, received_s: float = 0, bus: str = "rs485-1") -> Interpreted:
+    def birth(self, *infos: SeriesInfo, received_s: float = 0, bus: str = "rs485-1", batch_ms: int = 5000) -> Interpreted:
         """Says what these series are."""
         rows = [
             Series(i, s.key.device, s.key.point, s.unit, s.role, s.period_ms, limits=s.limits) for i, s in enumerate(infos)
         ]  # fmt: skip
         devices = [Device(name, bus=bus) for name in dict.fromkeys(s.key.device for s in infos)]
-        return replace(self._message(URGENT, received_s), birth=BirthBody("test", rows, devices))
+        return replace(self._message(URGENT, received_s), birth=BirthBody("test", rows, devices, batch_ms=batch_ms))
 
     def data(
         self,

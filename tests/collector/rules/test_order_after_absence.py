@@ -207,7 +207,7 @@ def version_2(engine: Engine, *told: str) -> bytes:
     site["slots"] = [[info, *known[tuple(info["key"])]] for info, _ in site.pop("series")]
     site["order"] = arrivals | {name: group[name] for name in ("waiting", "oldest_received_ms", "judged_ms")}
     for flow in arrivals["flows"].values():
-        for name in ("urgent_ms", "batch_ms", "batched_ms", "born_ms", "buses", *(told and ("heard_ms", "grace_ms"))):
+        for name in ("urgent_ms", "batch_ms", "batched_ms", "born_ms", "told_ms", "buses", *(told and ("heard_ms", "grace_ms"))):
             del flow[name]
         for lane in flow["lanes"].values() if told else ():
             del lane["grace_ms"], lane["passed"]
