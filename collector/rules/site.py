@@ -43,6 +43,8 @@ class Site:
         self._series: dict[SeriesKey, Slot] = {}
         """What is known of every series; each group has slots of its own, which hold readings."""
         self._lanes: dict[SeriesKey, Lane] = {}
+        self._heard_of: set[SeriesKey] = set()
+        """Series of which readings have been taken."""
         self._devices: dict[str, dict[str, Device]] = dict(state.devices) if state else {}
         self._happenings: dict[str, Happening] = dict(state.happenings) if state else {}
         self._by_name: dict[tuple[str, str], Watch] = {}
@@ -119,7 +121,10 @@ class Site:
 
     def dump(self) -> SiteState:
         """For the rule state."""
-        series = [SeriesState(replace(s.series, texts={}, name=None), self._lanes[key]) for key, s in self._series.items()]
+        series = [
+            SeriesState(replace(s.series, texts={}, name=None), self._lanes[key], key in self._heard_of)
+            for key, s in self._series.items()
+        ]
         groups = [group.dump() for group in self._groups.values()]
         watches = [watch.dump() for watch in self.watches]
         return SiteState(series, self._devices, self.arrivals.state, groups, watches, self._happenings, self.orphans)
@@ -161,6 +166,9 @@ class Site:
         self.watches = [*(watch for watch in self.watches if watch.rule.kind != "process"), *attached]
         self._by_name = {(watch.rule.id, watch.subject): watch for watch in self.watches}
         self._regroup(attached, earlier, places)
+        for key in self._groups:  # what came of it before nobody looked at it so
+            if covering(earlier, key) is None:
+                self.arrivals.state.late += sum(one in self._heard_of for one in key)
         for name, state in learnt.items():
             self._load_watch(name, state)
 
@@ -207,6 +215,7 @@ class Site:
         for saved in state.series:
             self._know(saved.series, saved.lane)
         self._attach()
+        self._heard_of = {saved.series.key for saved in state.series if saved.has_readings}
         process = [watch for watch in self.watches if watch.rule.kind == "process"]
         self._regroup(process, {tuple(group.series): group for group in state.groups}, {})
         plain = {rule.id: rule for kind in ("event", "link") for rule in self._rules[kind]}
@@ -234,6 +243,7 @@ class Site:
             self._attach()
         limit_ms = self.arrivals.move(message, self._bus)
         for column in message.columns:
+            self._heard_of.add(column.series.key)
             groups = self._of_series.get(column.series.key, ())
             self.arrivals.state.late += max((group.put(column, message.received_ms, limit_ms) for group in groups), default=0)
         for column in message.columns:

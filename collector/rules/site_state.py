@@ -20,6 +20,7 @@ class SeriesState(msgspec.Struct, array_like=True):
 
     series: SeriesInfo
     lane: Lane
+    has_readings: bool = False
 
 
 class Happening(msgspec.Struct, array_like=True):

@@ -56,6 +56,27 @@ rules:
     for: 0s
     clear: max(L, span) - L < step
     clear_for: 0s
+  - id: level-low-and-no-flow
+    level: yellow
+    title: {zh: 无水, en: no water}
+    meaning: {zh: 无水, en: no water}
+    cause: {zh: 无水, en: no water}
+    action: {zh: 看, en: look}
+    needs: {L: {role: tank.level, unit: m}, Q: {role: inlet.flow, unit: m3/h}}
+    when: L < 1 and Q < 1
+    for: 150s
+    clear: L > 2 or Q > 2
+    clear_for: 90s
+  - id: flow-low
+    level: blue
+    title: {zh: 少, en: little}
+    meaning: {zh: 少, en: little}
+    cause: {zh: 少, en: little}
+    action: {zh: 看, en: look}
+    needs: {Q: {role: inlet.flow, unit: m3/h}}
+    when: Q < 1
+    for: 150s
+    clear_for: 90s
   - id: sim-trouble
     kind: event
     event: sim.event

@@ -13,7 +13,7 @@ from edge_agent.model.reading import Happening, Reading
 from tests.sim.broker import Broker
 from tests.sim.card import Card
 from tests.sim.oracles import FRACTION, Oracles, decode_receipt
-from tests.sim.plan import Plan
+from tests.sim.plan import SLOW, Plan
 from tests.sim.world import Struck, World
 
 BOOT_MONO_MS = 10_000
@@ -41,6 +41,7 @@ class SimGateway:
         self._clock_known = False
         self._error_ms = self._bound_ms = self._sync = 0
         self._software = 1
+        self._settings = plan.settings_of(name)
         self._has_urgent = plan.event_chance > 0 or not plan.has_engine
         self.is_taking = True
         self._is_stopping = False
@@ -74,7 +75,7 @@ class SimGateway:
             self._world.after(self._world.between(500, 20_000), lambda: self.start() if generation == self.generation else None)
             return
         memory = Memory(self._plan.unsafe_bytes, self._plan.cached_bytes)
-        self.courier = self._oracles.courier_class(self._plan.settings, memory)
+        self.courier = self._oracles.courier_class(self._settings, memory)
         self._oracles.started(self.name, self._epoch)
         birth, past = self._birth(), opened.runs
         self.feed(
@@ -130,7 +131,7 @@ class SimGateway:
 
         Where the outbox overflows a batch may be dropped at the end of its window; the gap record then has a window of its own.
         """
-        settings = self._plan.settings
+        settings = self._settings
         windows = 1 if settings.max_bytes > TIGHT_BYTES and self._plan.unsafe_bytes > TIGHT_BYTES else 2
         since = self.card.failing_since_ms
         begin_ms = self._world.now_ms if since is None else min(since, self._world.now_ms)
@@ -165,8 +166,12 @@ class SimGateway:
         lanes: tuple[m.Lane, ...] = ("n", "n", "u")
         series = [m.Series(i, "device", f"point-{i}", lane=lane) for i, lane in enumerate(lanes)]
         if self._plan.has_engine:
-            series.append(m.Series(3, "device", "level", unit="m", role="tank.level", period_ms=self._plan.reading_every_ms))
-        return m.BirthBody(f"sim {self._software}", series, receipt_hold_ms=self._plan.settings.receipt_hold_ms)
+            point, unit, role = ("flow", "m3/h", "inlet.flow") if self.name == SLOW else ("level", "m", "tank.level")
+            series.append(m.Series(3, "device", point, unit=unit, role=role, period_ms=self._plan.reading_every_ms))
+        settings = self._settings
+        return m.BirthBody(
+            f"sim {self._software}", series, receipt_hold_ms=settings.receipt_hold_ms, batch_ms=settings.batch_ms
+        )  # fmt: skip
 
     def rebirth(self) -> None:
         """The configuration changes."""

@@ -38,6 +38,11 @@ CALMER = 0.2
 """Rates of the standard pace against those of the others."""
 
 
+PAIRS = 3
+"""Of so many seeds with the warning engine one has two gateways at its site, the second with long batches."""
+SLOW, LONG_BATCH_MS = "gw-1", 240_000
+
+
 @dataclass(frozen=True, slots=True)
 class Plan:
     """The faults of one run. Rates are per simulated hour and node; chances are per message or per durable step."""
@@ -94,6 +99,18 @@ class Plan:
     bad_days: float = 0.0
     waiting_deaths: float = 0.0
     """Chance that the collector dies after a turn that leaves something waiting for its birth."""
+    has_slow: bool = False
+    """The second gateway lets its readings wait for LONG_BATCH_MS."""
+
+    def settings_of(self, gateway: str) -> Delivery:
+        """How a gateway delivers."""
+        is_slow = self.has_slow and gateway == SLOW
+        return replace(self.settings, batch_ms=LONG_BATCH_MS, batch_readings=1000) if is_slow else self.settings
+
+    @property
+    def longest_batch_ms(self) -> int:
+        """Within this every reading is sent."""
+        return LONG_BATCH_MS if self.has_slow else 30_000
 
 
 CLASSES: dict[str, tuple[str, ...]] = {
@@ -190,6 +207,8 @@ def plan(seed: int) -> Plan:
     )
     if seed % BAD_EVERY == BAD:
         made = _bad(made, is_small=bool(seed // BAD_EVERY % 2))
+    if has_engine and seed // ENGINE_EVERY // 2 % PAIRS == 0:
+        made = replace(made, gateways=2, has_slow=True)
     if has_engine and seed % (2 * ENGINE_EVERY) == 0:
         return replace(made, settings=replace(made.settings, in_flight=1), **STEADY)
     return made

@@ -17,7 +17,7 @@ from tests.sim.gateway import SimGateway
 from tests.sim.liar import Liar
 from tests.sim.logs import FileLog, SimLedger, SimLog, SimStore
 from tests.sim.oracles import Oracles
-from tests.sim.plan import Plan, plan
+from tests.sim.plan import LONG_BATCH_MS, Plan, plan
 from tests.sim.world import BEGIN_MS, World
 
 HOUR_MS = 3_600_000
@@ -128,13 +128,13 @@ class Line:
         if self.plan.has_engine:  # what stands is told once news comes again
             for gateway in self.gateways:
                 gateway.resume()
-            world.run_until(world.now_ms + 300_000)
+            world.run_until(world.now_ms + 300_000 + (2 * LONG_BATCH_MS if self.plan.has_slow else 0))
             for gateway in self.gateways:
                 gateway.is_taking = False
-        world.run_until(world.now_ms + 70_000)
+        world.run_until(world.now_ms + 40_000 + self.plan.longest_batch_ms)
         if not self._settles(limit_ms):
             raise world.fail("what the last batches held did not arrive")
-        world.run_until(world.now_ms + 60_000)
+        world.run_until(world.now_ms + 60_000 + (2 * LONG_BATCH_MS if self.plan.has_slow else 0))
         self.collector.catch_up()
         return drained_ms
 

@@ -204,7 +204,7 @@ def version_2(engine: Engine, *told: str) -> bytes:
     site = state["sites"]["dawan"]
     (group,) = site.pop("groups")
     arrivals, known = site.pop("arrivals"), {tuple(key): slot for key, slot in zip(group["series"], group["slots"], strict=True)}
-    site["slots"] = [[info, *known[tuple(info["key"])]] for info, _ in site.pop("series")]
+    site["slots"] = [[info, *known[tuple(info["key"])]] for info, *_ in site.pop("series")]
     site["order"] = arrivals | {name: group[name] for name in ("waiting", "oldest_received_ms", "judged_ms")}
     for flow in arrivals["flows"].values():
         for name in ("urgent_ms", "batch_ms", "batched_ms", "born_ms", "told_ms", "buses", *(told and ("heard_ms", "grace_ms"))):
